@@ -1,0 +1,55 @@
+# Every task by name. `make help` lists them; CI runs `make test` and nothing that is not here.
+# A new machine needs: Rust (rustup reads rust-toolchain.toml), Go 1.26, a C compiler, curl.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Where the control plane is built, or taken from if it is already there.
+export MUSTER_CONTROL_PLANE_DIR ?= $(CURDIR)/target/control-plane
+CONTROL_PLANE := $(MUSTER_CONTROL_PLANE_DIR)
+
+.PHONY: help
+help: ## List the tasks
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+
+.PHONY: demo
+demo: cluster ## The main job, seen: the guide's jobs placed whole on a real control plane with simulated nodes
+
+.PHONY: cluster
+cluster: tools ## A real control plane, simulated GPU nodes, Muster, and the guide's jobs; prints what happens
+	cargo run --quiet -p muster-lab -- cluster --muster target/debug/muster
+
+.PHONY: test
+test: lint unit e2e ## Everything that must hold: lint, unit and property tests, the real control plane
+
+.PHONY: lint
+lint: tools-rust ## Format and clippy, warnings are errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+.PHONY: unit
+unit: tools-rust ## Unit, property and wire tests; no control plane
+	cargo test --workspace --locked --exclude muster-lab -- $(ARGS)
+
+.PHONY: e2e
+e2e: tools ## The real control plane: every promise of the README, gated and ungated
+	cargo test --locked -p muster-lab -- --test-threads=1 $(ARGS)
+
+.PHONY: bench
+bench: tools ## Figures, each beside its floor from the same run
+	cargo build --release --locked
+	cargo run --release --quiet --locked -p muster-lab -- bench --muster target/release/muster $(ARGS)
+
+.PHONY: deny
+deny: ## Licences, sources and advisories of all dependencies (needs cargo-deny)
+	cargo deny check
+
+.PHONY: tools
+tools: tools-rust ## Build what the control-plane tests need, once per machine (about 10 minutes)
+	tests/control-plane/build.sh
+	cargo build --quiet --locked
+
+.PHONY: tools-rust
+tools-rust:
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust with rustup; rust-toolchain.toml names the version" >&2; exit 1; }

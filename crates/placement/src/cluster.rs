@@ -1,0 +1,186 @@
+//! The whole state and the only door to it: [`Cluster::apply`].
+//!
+//! Order inside: an event first changes facts (`observe`), then the ledger follows, then the gangs that it
+//! touches are looked at again (`gather`), then the queue is planned (`release`), and binds that became
+//! possible are committed (`commit`). Nothing here reads a clock, draws a number or depends on hash order:
+//! the same events at the same times give the same effects.
+
+mod commit;
+mod gather;
+mod observe;
+mod rebuild;
+mod release;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::audit::{Violation, audit};
+use crate::effect::Effect;
+use crate::event::Event;
+use crate::gang::Gang;
+use crate::ids::{AskId, Epoch, GangId, NodeName, PodUid};
+use crate::inventory::Inventory;
+use crate::ledger::Ledger;
+use crate::node::Node;
+use crate::node_state::NodeState;
+use crate::pod_state::PodState;
+use crate::settings::Settings;
+use crate::time::Time;
+use crate::view::View;
+
+/// Everything we believe about the cluster.
+#[derive(Debug, Default)]
+pub struct Cluster {
+    settings: Arc<Settings>,
+    /// All lists were read; before that nothing is planned and nobody is bound.
+    synced: bool,
+    ledger: Ledger,
+    facts: BTreeMap<NodeName, Facts>,
+    nodes: BTreeMap<NodeName, Arc<NodeState>>,
+    pods: BTreeMap<PodUid, Arc<PodState>>,
+    gangs: BTreeMap<GangId, Arc<Gang>>,
+    /// Parked bind requests by pod.
+    asks: BTreeMap<PodUid, Vec<Ask>>,
+    /// Highest plan number used or seen.
+    epoch: Epoch,
+    /// Rises whenever something that was in the way of a plan may have gone.
+    capacity: u64,
+    /// Gangs to look at before the current event is done.
+    dirty: BTreeSet<GangId>,
+    /// Waiting gangs are to be tried before the current event is done.
+    replan: bool,
+    /// Version of the state, for readers.
+    version: u64,
+}
+
+/// What is said of a node by its two sources.
+#[derive(Debug, Default)]
+struct Facts {
+    node: Option<Arc<Node>>,
+    inventory: Option<Arc<Inventory>>,
+}
+
+/// A parked bind request.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    pub(crate) id: AskId,
+    pub(crate) node: NodeName,
+    pub(crate) since: Time,
+}
+
+impl Cluster {
+    /// Applies one event and says what is to be done.
+    pub fn apply(&mut self, event: Event, now: Time) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.version = self.version.saturating_add(1);
+        match event {
+            Event::PodSeen(pod) => self.pod_seen(*pod, now, &mut effects),
+            Event::PodGone(uid) => self.pod_gone(&uid, &mut effects),
+            Event::NodeSeen(node) => self.node_seen(*node),
+            Event::NodeGone(name) => self.node_gone(&name),
+            Event::GangSeen(spec) => self.gang_seen(spec, now),
+            Event::GangGone(id) => self.gang_gone(&id),
+            Event::Reported(node, inventory) => self.reported(&node, inventory),
+            Event::Synced => self.rebuild(&mut effects),
+            Event::Configured(settings) => self.configured(settings),
+            Event::BindAsked { ask, pod, node } => self.bind_asked(ask, &pod, node, now, &mut effects),
+            Event::BindWithdrawn(ask) => self.bind_withdrawn(ask),
+            Event::BindOutcome(pod, node, outcome) => self.bind_outcome(&pod, &node, outcome, &mut effects),
+            Event::ReleaseOutcome(pod, epoch, outcome) => {
+                self.release_outcome(&pod, epoch, &outcome, now, &mut effects);
+            }
+            Event::Tick => self.tick(now, &mut effects),
+        }
+        if self.synced {
+            self.settle(now, &mut effects);
+        }
+        effects
+    }
+
+    /// Looks at every gang that the event touched and plans those that wait, until nothing changes.
+    fn settle(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        // A void plan frees room, which may let another gang start; each round releases or ends at least one plan.
+        while !self.dirty.is_empty() || core::mem::take(&mut self.replan) {
+            for id in core::mem::take(&mut self.dirty) {
+                self.look_at(&id, now, effects);
+            }
+            self.plan_queue(effects);
+        }
+    }
+
+    /// An immutable picture of the state for readers.
+    pub fn view(&self) -> View {
+        View {
+            version: self.version,
+            ready: self.synced,
+            settings: self.settings.clone(),
+            nodes: self.nodes.values().cloned().collect(),
+            pods: self.pods.clone(),
+            gangs: self.gangs.clone(),
+            ledger: Arc::new(self.ledger.clone()),
+        }
+    }
+
+    /// Every broken safety rule; empty when all is well.
+    pub fn audit(&self) -> Vec<Violation> {
+        audit(self)
+    }
+
+    /// Who holds what.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    pub(crate) fn gangs(&self) -> &BTreeMap<GangId, Arc<Gang>> {
+        &self.gangs
+    }
+
+    pub(crate) fn pod_states(&self) -> &BTreeMap<PodUid, Arc<PodState>> {
+        &self.pods
+    }
+
+    pub(crate) fn node_states(&self) -> &BTreeMap<NodeName, Arc<NodeState>> {
+        &self.nodes
+    }
+
+    /// Derives a node's row again after one of its sources changed.
+    fn touch(&mut self, name: &NodeName) {
+        let Some(facts) = self.facts.get(name) else { return };
+        let Some(node) = facts.node.clone() else {
+            self.nodes.remove(name);
+            return;
+        };
+        let purposes = crate::pool::purposes_of(&self.settings.pools, &node.labels);
+        let state = NodeState::new(node, facts.inventory.clone(), self.ledger.account(name), purposes);
+        self.nodes.insert(name.clone(), Arc::new(state));
+    }
+
+    /// Sets a claim and brings the nodes' rows up to date.
+    fn claim(&mut self, pod: &PodUid, claim: crate::ledger::Claim) {
+        let node = claim.node.clone();
+        if let Some(left) = self.ledger.set(pod, claim) {
+            self.touch(&left);
+            self.freed();
+        }
+        self.touch(&node);
+    }
+
+    /// Ends a claim; what it frees may let a waiting gang start.
+    fn unclaim(&mut self, pod: &PodUid) {
+        if let Some(node) = self.ledger.remove(pod) {
+            self.touch(&node);
+            self.freed();
+        }
+    }
+
+    /// Waiting gangs must be tried again.
+    fn freed(&mut self) {
+        self.capacity = self.capacity.saturating_add(1);
+        self.replan = true;
+    }
+
+    fn mark(&mut self, gang: Option<&GangId>) {
+        self.dirty.extend(gang.cloned());
+    }
+}

@@ -1,0 +1,198 @@
+//! The queue's turn: plans waiting gangs in their total order, holds what a plan takes, releases its members.
+
+use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+use super::Cluster;
+use crate::effect::{Effect, News};
+use crate::event::Outcome;
+use crate::gang::{Gang, Phase, Plan};
+use crate::ids::{Epoch, GangId, PodUid};
+use crate::ledger::{Claim, ClaimKind};
+use crate::node_state::NodeState;
+use crate::planner::{Placement, Site, plan};
+use crate::pod::{Gate, Pod, Stamp};
+use crate::pod_state::PodState;
+use crate::queue::Turn;
+use crate::refusal::Refusal;
+use crate::time::Time;
+
+impl Cluster {
+    /// Tries every waiting gang for which something may have changed since it failed, in order.
+    pub(super) fn plan_queue(&mut self, effects: &mut Vec<Effect>) {
+        let untried = |g: &Gang| g.phase == Phase::Waiting && g.failed_at.is_none_or(|at| at < self.capacity);
+        let mut turns: Vec<Turn> =
+            self.gangs.values().filter(|g| untried(g)).filter_map(|g| self.turn(g)).collect();
+        if turns.is_empty() {
+            return;
+        }
+        turns.sort();
+        for turn in turns {
+            self.plan_gang(&turn.gang, effects);
+        }
+    }
+
+    fn turn(&self, gang: &Gang) -> Option<Turn> {
+        let pods = || gang.members.iter().filter_map(|uid| self.pods.get(uid)).map(|s| &s.pod);
+        let priority = pods().map(|p| p.priority).max()?;
+        let created = pods().map(|p| p.created).min()?;
+        Some(Turn { priority: Reverse(priority), created, gang: gang.id.clone() })
+    }
+
+    /// Plans one gang: all waiting members, else as many as its minimum needs, else nothing.
+    fn plan_gang(&mut self, id: &GangId, effects: &mut Vec<Effect>) {
+        let Some(gang) = self.gangs.get(id) else { return };
+        let census = self.census(gang);
+        let Ok((_, min)) = gang.size(&census, true) else { return };
+        let mut members: Vec<Arc<Pod>> =
+            census.pending.iter().filter_map(|u| self.pods.get(u)).map(|s| s.pod.clone()).collect();
+        let excluded: BTreeSet<_> = gang.excluded.keys().cloned().collect();
+        let nodes: Vec<Arc<NodeState>> = self.nodes.values().cloned().collect();
+        let settings = self.settings.clone();
+        let site = Site { nodes: &nodes, rules: &settings.rules, excluded: &excluded };
+        let needed = usize::try_from(min.saturating_sub(census.settled)).unwrap_or(usize::MAX).max(1);
+        let mut result = plan(site, &members);
+        if result.is_err() && needed < members.len() {
+            members.sort_by_key(|p| (Reverse(p.request), p.created, p.uid.clone()));
+            members.truncate(needed);
+            result = plan(site, &members).or(result);
+        }
+        match result {
+            Ok(placements) => self.release(id, &placements, effects),
+            Err(refusal) => self.fail(id, refusal, effects),
+        }
+    }
+
+    /// Holds the plan and releases its members.
+    fn release(&mut self, id: &GangId, placements: &[Placement], effects: &mut Vec<Effect>) {
+        self.epoch = Epoch(self.epoch.0.saturating_add(1));
+        let epoch = self.epoch;
+        let mut nodes = BTreeSet::new();
+        for place in placements {
+            nodes.insert(place.node.clone());
+            let stamp = Stamp { epoch, node: place.node.clone(), gpus: place.gpus.clone() };
+            self.hold(&place.pod, &stamp);
+            let Some(state) = self.pod_mut(&place.pod) else { continue };
+            state.verdict_at_release.clone_from(&state.pod.verdict);
+            state.refused_since = None;
+            let pod = state.pod.clone();
+            let narrow = pod.gate == Gate::Ours && pod.controlled && pod.unmodelled.is_empty();
+            state.narrowed |= narrow;
+            effects.push(Effect::Release { pod, stamp, narrow });
+        }
+        let places = placements.iter().map(|p| (p.pod.clone(), p.node.clone())).collect();
+        let news = News::Planned { pods: placements.len() as u64, nodes: nodes.len() as u64 };
+        if let Some(gang) = self.gang_mut(id) {
+            gang.phase = Phase::Released(Plan { epoch, places, open: false });
+            gang.refusal = None;
+            gang.failed_at = None;
+            gang.told = None;
+        }
+        if let Some(first) = placements.first() {
+            effects.push(Effect::Tell { gang: id.clone(), pod: first.pod.clone(), news });
+        }
+        // Binds may have been asked before the plan was there, and a member may already be bound.
+        self.mark(Some(id));
+    }
+
+    /// Holds a stamp's node and GPUs for a pod and remembers the stamp.
+    pub(super) fn hold(&mut self, uid: &PodUid, stamp: &Stamp) {
+        let Some(state) = self.pod_mut(uid) else { return };
+        state.stamp = Some(stamp.clone());
+        let amount = state.pod.request;
+        let claim =
+            Claim { node: stamp.node.clone(), amount, gpus: stamp.gpus.clone(), kind: ClaimKind::Hold };
+        self.claim(uid, claim);
+    }
+
+    /// Writes down why a gang could not be planned. Members that an earlier release narrowed to a node they
+    /// can no longer have are made anew: their gate cannot come back.
+    fn fail(&mut self, id: &GangId, refusal: Refusal, effects: &mut Vec<Effect>) {
+        let capacity = self.capacity;
+        let Some(gang) = self.gang_mut(id) else { return };
+        // The first words after an exclusion are kube-scheduler's own; they say more than "no node left".
+        let keep =
+            matches!(gang.refusal, Some(Refusal::SchedulerRefused { .. })) && !gang.excluded.is_empty();
+        if !keep {
+            gang.refusal = Some(refusal);
+        }
+        gang.failed_at = Some(capacity);
+        let members = gang.members.clone();
+        let stuck = members.iter().filter_map(|uid| self.pods.get(uid)).filter(|s| {
+            s.pod.awaits_node()
+                && s.pod.gate == Gate::Open
+                && s.pod.controlled
+                && s.pod.stamp.is_some()
+                && s.pod.narrowed()
+        });
+        effects.extend(stuck.map(|s| Effect::Recreate(s.pod.clone())));
+        self.tell(id, effects);
+    }
+
+    /// A release that is certain not to happen makes the plan void: the gang is planned again without it.
+    pub(super) fn release_outcome(
+        &mut self,
+        uid: &PodUid,
+        epoch: Epoch,
+        outcome: &Outcome,
+        now: Time,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Outcome::Refused(why) = outcome else { return };
+        let Some(id) = self.pods.get(uid).and_then(|s| s.gang.clone()) else { return };
+        let current = self.gangs.get(&id).and_then(|g| g.plan()).is_some_and(|p| p.epoch == epoch && !p.open);
+        if current {
+            self.void_plan(&id, &Refusal::BindFailed(why.clone()), now, effects);
+        }
+    }
+
+    /// Ends a plan of which nothing is bound: holds go, annotations go, parked binds are told no.
+    pub(super) fn void_plan(&mut self, id: &GangId, why: &Refusal, now: Time, effects: &mut Vec<Effect>) {
+        let Some(plan) = self.gangs.get(id).and_then(|g| g.plan()).cloned() else { return };
+        for uid in plan.places.keys() {
+            self.withdraw(uid, why, effects);
+        }
+        let until = now.after(self.settings.exclusion);
+        if let Some(gang) = self.gang_mut(id) {
+            gang.phase = Phase::Gathering;
+            gang.refusal = Some(why.clone());
+            gang.told = None;
+            if let Refusal::SchedulerRefused { node, .. } = why {
+                gang.excluded.insert(node.clone(), until);
+            }
+        }
+        self.mark(Some(id));
+    }
+
+    /// Takes one member out of an open plan.
+    pub(super) fn withdraw_member(&mut self, id: &GangId, uid: &PodUid, effects: &mut Vec<Effect>) {
+        self.drop_place(id, uid);
+        self.withdraw(uid, &Refusal::NodeUnusable, effects);
+        self.mark(Some(id));
+    }
+
+    /// Gives back what an unbound pod holds. A Binding on its way keeps its hold until its outcome is certain.
+    fn withdraw(&mut self, uid: &PodUid, why: &Refusal, effects: &mut Vec<Effect>) {
+        self.answer_asks_of(uid, &Err(why.clone()), effects);
+        let Some(state) = self.pod_mut(uid) else { return };
+        if state.binding || state.pod.node.is_some() {
+            return;
+        }
+        if state.stamp.take().is_some() {
+            effects.extend(unplan(state));
+        }
+        self.unclaim(uid);
+    }
+
+    pub(super) fn pod_mut(&mut self, uid: &PodUid) -> Option<&mut PodState> {
+        self.pods.get_mut(uid).map(Arc::make_mut)
+    }
+}
+
+/// Takes the plan annotation off a pod, unless the pod was narrowed: such a pod is either planned for the same
+/// node again or made anew, and its annotation is how we know that the narrowing was ours.
+pub(super) fn unplan(state: &PodState) -> Option<Effect> {
+    (!state.narrowed && !state.pod.narrowed()).then(|| Effect::Unplan(state.pod.clone()))
+}

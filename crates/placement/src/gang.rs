@@ -1,0 +1,153 @@
+//! A gang and its life.
+//!
+//! ```text
+//! Gathering ──all there──► Waiting ──plan fits──► Released ──minimum arrived──► Released(open) ──all bound──► Placed
+//!     ▲                       │  ▲                    │                                                         │
+//!     └──── member lost ──────┘  └──── plan void ─────┘            (member lost, or new members) ──► Gathering ◄┘
+//! ```
+//!
+//! `Gathering` and `Waiting` hold nothing in the ledger. `Released` holds the whole plan; until it is open
+//! nobody is bound and the plan can be made void, once it is open the Bindings are on their way and only
+//! single members can drop out. Surviving a restart: bound pods (grants) and complete plans whose
+//! annotations are on all waiting members; everything else is gathered again.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use crate::ids::{Epoch, GangId, Name, NodeName, PodUid};
+use crate::pod::OwnerFault;
+use crate::refusal::Refusal;
+use crate::time::Time;
+
+/// What the owner says of its gang.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GangSpec {
+    /// The gang.
+    pub id: GangId,
+    /// Members per role; empty where the source knows only a total.
+    pub roles: Vec<(Name, u32)>,
+    /// All members, or the fault that keeps us from knowing.
+    pub size: Result<u32, OwnerFault>,
+    /// Members without which the gang must not start.
+    pub min: u32,
+}
+
+/// A gang as far as it has come.
+#[derive(Clone, Debug)]
+pub struct Gang {
+    /// Identity.
+    pub id: GangId,
+    /// What the owner says; `None` while it has not been seen.
+    pub spec: Option<GangSpec>,
+    /// All known pods of the gang.
+    pub members: BTreeSet<PodUid>,
+    /// When the first member was seen here.
+    pub since: Time,
+    /// How far it has come.
+    pub phase: Phase,
+    /// Why it does not start; `None` if it does.
+    pub refusal: Option<Refusal>,
+    /// Nodes left out for this gang, and until when.
+    pub excluded: BTreeMap<NodeName, Time>,
+    /// What people were told last, so that they are told of changes only.
+    pub(crate) told: Option<&'static str>,
+    /// Capacity version at which planning failed last; not tried again until it rises.
+    pub(crate) failed_at: Option<u64>,
+}
+
+/// How far a gang has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Members are missing, or something else keeps it from being planned.
+    Gathering,
+    /// Ready to be planned, in the queue.
+    Waiting,
+    /// Planned, held and released.
+    Released(Plan),
+    /// Everything that is there is bound.
+    Placed,
+}
+
+/// A plan that was released.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Its number.
+    pub epoch: Epoch,
+    /// Members still to be bound, with their nodes.
+    pub places: BTreeMap<PodUid, NodeName>,
+    /// The barrier is open: the minimum arrived and its Bindings are being posted.
+    pub open: bool,
+}
+
+/// Count of a gang's members by what can be expected of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Bound and alive, or ended well.
+    pub settled: u64,
+    /// Waiting for a node, nothing in the way.
+    pub pending: Vec<PodUid>,
+    /// Held back by a foreign gate.
+    pub gated: u64,
+    /// Sizes that pods declare or have in their environment.
+    pub hints: BTreeSet<crate::pod::SizeHint>,
+}
+
+impl Census {
+    /// Members that exist, or existed and ended well.
+    pub fn live(&self) -> u64 {
+        self.settled.saturating_add(self.pending.len() as u64).saturating_add(self.gated)
+    }
+}
+
+impl Gang {
+    /// A gang of which nothing is known but its name.
+    pub fn new(id: GangId, now: Time) -> Gang {
+        Gang {
+            id,
+            spec: None,
+            members: BTreeSet::new(),
+            since: now,
+            phase: Phase::Gathering,
+            refusal: None,
+            excluded: BTreeMap::new(),
+            told: None,
+            failed_at: None,
+        }
+    }
+
+    /// The plan, if one is released.
+    pub fn plan(&self) -> Option<&Plan> {
+        match &self.phase {
+            Phase::Released(plan) => Some(plan),
+            Phase::Gathering | Phase::Waiting | Phase::Placed => None,
+        }
+    }
+
+    /// Size and minimum. The owner's word first, then a declared label, then, after a grace, the environment.
+    ///
+    /// # Errors
+    /// Why the size is not known or cannot be.
+    pub fn size(&self, census: &Census, environment_counts: bool) -> Result<(u64, u64), Refusal> {
+        use crate::pod::SizeHint;
+        let (size, min) = match &self.spec {
+            Some(spec) => {
+                let size = spec.size.clone().map_err(Refusal::OwnerUnreadable)?;
+                (u64::from(size), u64::from(spec.min))
+            }
+            None => match census.hints.last() {
+                Some(SizeHint::Declared(n)) => (u64::from(*n), u64::from(*n)),
+                Some(SizeHint::Environment(n)) if environment_counts => (u64::from(*n), u64::from(*n)),
+                _ => return Err(Refusal::OwnerUnreadable(OwnerFault::Unreadable(self.owner()))),
+            },
+        };
+        let disagree = census.hints.iter().filter(|h| matches!(h, SizeHint::Declared(_))).count() > 1;
+        if size == 0 || min == 0 || min > size || census.live() > size || (disagree && self.spec.is_none()) {
+            return Err(Refusal::InvalidGangSize { declared: size, seen: census.live() });
+        }
+        Ok((size, min))
+    }
+
+    fn owner(&self) -> Name {
+        Name::from(alloc::string::ToString::to_string(&self.id).as_str())
+    }
+}

@@ -1,0 +1,117 @@
+//! One node with everything known of it, and what of it is free: the row that planner, filter, API and
+//! dashboard read. Derived; rebuilt whenever one of its sources changes.
+//!
+//! Free GPUs = min(allocatable − claimed, healthy and unclaimed in the inventory − claimed without a known
+//! place). A report can only lower it: without one, the second operand is absent.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::ids::{GpuUuid, Name};
+use crate::inventory::{Health, Inventory};
+use crate::ledger::Account;
+use crate::node::Node;
+use crate::pod::Pod;
+use crate::refusal::Refusal;
+use crate::resources::{Resource, Resources};
+use crate::taint::untolerated;
+
+/// A node and its free capacity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeState {
+    /// What the API server says.
+    pub node: Arc<Node>,
+    /// What the agent says, if one does.
+    pub inventory: Option<Arc<Inventory>>,
+    /// What is claimed.
+    pub account: Account,
+    /// Purposes of the pools it is in.
+    pub purposes: Vec<Name>,
+    /// What new pods may take.
+    pub free: Resources,
+    /// Positions in the inventory of GPUs that are healthy and claimed by nobody.
+    pub free_gpus: Vec<usize>,
+}
+
+impl NodeState {
+    /// Derives what is free.
+    pub fn new(
+        node: Arc<Node>,
+        inventory: Option<Arc<Inventory>>,
+        account: Account,
+        purposes: Vec<Name>,
+    ) -> NodeState {
+        let mut free = node.allocatable.minus(account.claimed);
+        let mut free_gpus = Vec::new();
+        if let Some(inventory) = inventory.as_deref() {
+            free_gpus = unclaimed_healthy(inventory, &account);
+            free.gpus =
+                free.gpus.min((free_gpus.len() as u64).saturating_sub(unlocated(inventory, &account)));
+        }
+        NodeState { node, inventory, account, purposes, free, free_gpus }
+    }
+
+    /// Whether it has GPUs at all, free or not.
+    pub fn has_gpus(&self) -> bool {
+        self.node.allocatable.gpus > 0 || self.inventory.as_ref().is_some_and(|i| !i.gpus.is_empty())
+    }
+
+    /// Why no pod like this may go here whatever is free, apart from pools.
+    pub fn excludes(&self, pod: &Pod) -> bool {
+        let c = &pod.constraints;
+        self.node.cordoned
+            || untolerated(&self.node.taints, &c.tolerations).is_some()
+            || !crate::selector::has_labels(&c.node_selector, &self.node.labels)
+            || c.required
+                .as_ref()
+                .is_some_and(|terms| !terms.iter().any(|t| t.admits(&self.node.name, &self.node.labels)))
+    }
+
+    /// Sum of the weights of the pod's preferred node affinity that this node meets.
+    pub fn preference(&self, pod: &Pod) -> u64 {
+        let met =
+            pod.constraints.preferred.iter().filter(|(_, t)| t.admits(&self.node.name, &self.node.labels));
+        met.map(|(weight, _)| u64::from(*weight)).fold(0, u64::saturating_add)
+    }
+
+    /// Whether what is free suffices for one request.
+    pub fn room_for(&self, request: &Resources) -> Result<(), Refusal> {
+        request.short_of(&self.free).map_or(Ok(()), |resource| {
+            let (need, free) = (request.get(resource), self.free.get(resource));
+            let without_holds = free.saturating_add(self.account.held.get(resource));
+            Err(if without_holds >= need {
+                Refusal::ReservedForOther
+            } else {
+                Refusal::Insufficient { resource, need, free }
+            })
+        })
+    }
+
+    /// Whether more is claimed here than there is of something that `request` asks for: the node shrank, or
+    /// GPUs fell sick, under its pods.
+    pub fn overdrawn(&self, request: &Resources) -> bool {
+        let over = |r: Resource| self.account.claimed.get(r) > self.node.allocatable.get(r);
+        let missing = self.inventory.as_deref().map_or(0, |i| unlocated(i, &self.account));
+        Resource::ALL.into_iter().any(|r| request.get(r) > 0 && over(r))
+            || (request.gpus > 0 && missing > self.free_gpus.len() as u64)
+    }
+
+    /// UUID of the GPU at a position of the inventory.
+    pub fn uuid(&self, at: usize) -> Option<GpuUuid> {
+        self.inventory.as_ref()?.gpus.get(at).map(|g| g.uuid.clone())
+    }
+}
+
+fn unclaimed_healthy(inventory: &Inventory, account: &Account) -> Vec<usize> {
+    let gpus = inventory.gpus.iter().enumerate();
+    gpus.filter(|(_, g)| g.health == Health::Healthy && !account.gpus.contains_key(&g.uuid))
+        .map(|(i, _)| i)
+        .collect()
+}
+
+/// GPUs claimed by count whose place is not known: no UUID, or one that the inventory does not have (any
+/// more). They are taken off the free ones, since they must be some of them.
+fn unlocated(inventory: &Inventory, account: &Account) -> u64 {
+    let located = account.gpus.keys().filter(|u| inventory.index_of(u).is_some()).count() as u64;
+    account.claimed.gpus.saturating_sub(located)
+}

@@ -1,0 +1,168 @@
+//! Places a whole gang or nothing, on a draft: nothing outside changes, and a draft that is dropped leaves
+//! no trace.
+//!
+//! Members that ask for the same and may use the same nodes form a class. Classes that are narrowed to one
+//! node go first, then the largest (GPUs, then CPU, then memory), so that CPU-only companions never take a GPU worker's place. A class fills nodes
+//! best-fit: the node that the pods and pools prefer, then one where all remaining members fit with least
+//! left over, then the one that takes most of them, so a gang uses few nodes and leaves large holes whole.
+//! Greedy per class, deterministic: every order ends in the node's name.
+
+mod diagnose;
+mod draft;
+
+use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+use crate::ids::{GpuUuid, Name, NodeName, PodUid};
+use crate::node_state::NodeState;
+use crate::pod::{Membership, Pod};
+use crate::pool::{PoolRule, Strength, rule_for};
+use crate::refusal::Refusal;
+use draft::Draft;
+
+/// A place for one pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// The pod.
+    pub pod: PodUid,
+    /// Its node.
+    pub node: NodeName,
+    /// The GPUs it is assumed to get; empty where no agent reports.
+    pub gpus: Vec<GpuUuid>,
+}
+
+/// Where pods may go.
+#[derive(Clone, Copy)]
+pub struct Site<'a> {
+    /// All nodes, by name.
+    pub nodes: &'a [Arc<NodeState>],
+    /// Pool rules.
+    pub rules: &'a [PoolRule],
+    /// Nodes left out for this gang.
+    pub excluded: &'a BTreeSet<NodeName>,
+}
+
+/// A place for every member, or why not.
+///
+/// # Errors
+/// The refusal says what is missing on the nodes that the gang may use.
+pub fn plan(site: Site<'_>, members: &[Arc<Pod>]) -> Result<Vec<Placement>, Refusal> {
+    let mut draft = Draft::new(site.nodes);
+    let mut placements = Vec::with_capacity(members.len());
+    for class in classes(site, members) {
+        place_class(site, &mut draft, members, &class, &mut placements)?;
+    }
+    Ok(placements)
+}
+
+/// A node that a pod may use, whatever is free there.
+#[derive(Clone, Copy)]
+struct Candidate {
+    wish: Wish,
+    /// Position in `site.nodes`.
+    at: usize,
+}
+
+/// How much a pod wants a node, whatever is free there; smaller is better. Field order is weight.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Wish {
+    outside_pool: bool,
+    /// It has GPUs that the pod would not use.
+    gpus_unused: bool,
+    /// Weight of the pod's preferred node affinity.
+    preference: Reverse<u64>,
+}
+
+/// The nodes that a pod may use.
+fn eligible(site: Site<'_>, pod: &Pod) -> Vec<Candidate> {
+    let rule = rule_for(site.rules, pod);
+    let required = rule.is_some_and(|r| r.strength == Strength::Required);
+    let candidate = |(at, s): (usize, &Arc<NodeState>)| {
+        let outside_pool = rule.is_some_and(|r| !s.purposes.contains(&r.purpose));
+        let out = (outside_pool && required) || site.excluded.contains(&s.node.name) || s.excludes(pod);
+        let gpus_unused = !pod.wants_gpus() && s.has_gpus();
+        let wish = || Wish { outside_pool, gpus_unused, preference: Reverse(s.preference(pod)) };
+        (!out).then(|| Candidate { wish: wish(), at })
+    };
+    site.nodes.iter().enumerate().filter_map(candidate).collect()
+}
+
+/// Members in classes of equals, narrowed ones first, then the largest requests, each class in order of role and index.
+fn classes<'p>(site: Site<'_>, members: &'p [Arc<Pod>]) -> Vec<Vec<&'p Arc<Pod>>> {
+    let mut sorted: Vec<&Arc<Pod>> = members.iter().collect();
+    sorted.sort_by_cached_key(|p| (!p.narrowed(), Reverse(p.request), rank(p), p.uid.clone()));
+    let mut classes: Vec<Vec<&Arc<Pod>>> = Vec::new();
+    for pod in sorted {
+        match classes.iter_mut().find(|c| c.first().is_some_and(|first| alike(site, first, pod))) {
+            Some(class) => class.push(pod),
+            None => classes.push([pod].to_vec()),
+        }
+    }
+    classes
+}
+
+fn rank(pod: &Pod) -> (Name, u32) {
+    match &pod.membership {
+        Membership::Member(m) => (m.role.clone(), m.index),
+        Membership::Single | Membership::Unknown(_) => (pod.name.clone(), 0),
+    }
+}
+
+/// Whether two pods ask for the same and may use the same nodes.
+fn alike(site: Site<'_>, a: &Pod, b: &Pod) -> bool {
+    a.request == b.request
+        && a.constraints == b.constraints
+        && rule_for(site.rules, a) == rule_for(site.rules, b)
+}
+
+fn place_class(
+    site: Site<'_>,
+    draft: &mut Draft<'_>,
+    members: &[Arc<Pod>],
+    class: &[&Arc<Pod>],
+    placements: &mut Vec<Placement>,
+) -> Result<(), Refusal> {
+    let Some(first) = class.first() else { return Ok(()) };
+    let candidates = eligible(site, first);
+    let mut rest = class;
+    while !rest.is_empty() {
+        let orders = candidates.iter().filter_map(|c| order(draft, *c, first, rest.len()));
+        let Some(best) = orders.min() else {
+            return Err(diagnose::refusal(site, draft, members, class, &candidates));
+        };
+        let at = best.at;
+        let here = usize::try_from(draft.copies(at, &first.request)).unwrap_or(usize::MAX).min(rest.len());
+        let (now, later) = rest.split_at(here);
+        draft.take(at, &first.request, now, placements);
+        rest = later;
+    }
+    Ok(())
+}
+
+/// Sort key of a node while `wanted` members of a class remain; smaller is better. Field order is weight.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Order {
+    wish: Wish,
+    /// Not all remaining members fit here.
+    splits: bool,
+    /// The gang has nothing on this node yet.
+    new_to_gang: bool,
+    /// If all fit: places here, so that the tightest node wins. If not: the fewer fit, the larger.
+    spare: u64,
+    /// Position in `site.nodes`, which are in order of name.
+    at: usize,
+}
+
+fn order(draft: &Draft<'_>, candidate: Candidate, pod: &Pod, wanted: usize) -> Option<Order> {
+    let copies = draft.copies(candidate.at, &pod.request);
+    let splits = copies < wanted as u64;
+    (copies > 0).then(|| Order {
+        wish: candidate.wish,
+        splits,
+        new_to_gang: !draft.used(candidate.at),
+        spare: if splits { u64::MAX.saturating_sub(copies) } else { copies },
+        at: candidate.at,
+    })
+}

@@ -1,0 +1,87 @@
+//! What a plan in the making has taken so far, on top of an unchanged set of nodes.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::Placement;
+use crate::devices::best_set;
+use crate::node_state::NodeState;
+use crate::pod::Pod;
+use crate::resources::Resources;
+
+/// A draft of placements. Borrowing the nodes immutably is what makes dropping it free of traces.
+pub(super) struct Draft<'a> {
+    nodes: &'a [Arc<NodeState>],
+    taken: BTreeMap<usize, Taken>,
+}
+
+#[derive(Default)]
+struct Taken {
+    amount: Resources,
+    gpus: Vec<usize>,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(nodes: &'a [Arc<NodeState>]) -> Self {
+        Self { nodes, taken: BTreeMap::new() }
+    }
+
+    /// Whether this draft has placed something on the node.
+    pub(super) fn used(&self, at: usize) -> bool {
+        self.taken.contains_key(&at)
+    }
+
+    /// What is still free on a node.
+    pub(super) fn free(&self, at: usize) -> Resources {
+        let free = self.nodes.get(at).map(|s| s.free).unwrap_or_default();
+        self.taken.get(&at).map_or(free, |t| free.minus(t.amount))
+    }
+
+    /// How many requests of this size still fit on a node.
+    pub(super) fn copies(&self, at: usize, request: &Resources) -> u64 {
+        request.copies_in(&self.free(at))
+    }
+
+    /// Takes room for pods with one request each and writes down their placements. The GPUs of all of them
+    /// are chosen together, so that members on one node sit close to each other.
+    pub(super) fn take(
+        &mut self,
+        at: usize,
+        request: &Resources,
+        pods: &[&Arc<Pod>],
+        placements: &mut Vec<Placement>,
+    ) {
+        let Some(state) = self.nodes.get(at) else { return };
+        let taken = self.taken.entry(at).or_default();
+        taken.amount = taken.amount.plus(request.times(pods.len() as u64));
+        let each = usize::try_from(request.gpus).unwrap_or(usize::MAX);
+        let sets = device_sets(state, &taken.gpus, each, pods.len());
+        taken.gpus.extend(sets.iter().flatten());
+        let mut sets = sets.into_iter();
+        for pod in pods {
+            let gpus = sets.next().unwrap_or_default().into_iter().filter_map(|g| state.uuid(g)).collect();
+            placements.push(Placement { pod: pod.uid.clone(), node: state.node.name.clone(), gpus });
+        }
+    }
+}
+
+/// For each of `pods` members a set of `each` GPUs, cut out of the best connected set for all of them.
+/// Fewer or no sets where the inventory does not say which GPUs are free.
+fn device_sets(state: &NodeState, taken: &[usize], each: usize, pods: usize) -> Vec<Vec<usize>> {
+    let Some(inventory) = state.inventory.as_deref().filter(|_| each > 0) else { return Vec::new() };
+    let mut free: Vec<usize> = state.free_gpus.iter().copied().filter(|g| !taken.contains(g)).collect();
+    let Some(mut common) = best_set(inventory, &free, each.saturating_mul(pods).min(free.len())) else {
+        return Vec::new();
+    };
+    let mut sets = Vec::with_capacity(pods);
+    while let Some(set) = best_set(inventory, &common, each) {
+        common.retain(|g| !set.contains(g));
+        free.retain(|g| !set.contains(g));
+        sets.push(set);
+        if sets.len() == pods {
+            break;
+        }
+    }
+    sets
+}

@@ -1,0 +1,201 @@
+//! Why not. One enum serves the extender's reply, the metric label, the Kubernetes event, the API and the
+//! command line.
+//!
+//! [`Refusal::label`] is stable and has no data in it: it is what kube-scheduler sees, since a message that
+//! changes re-wakes its own pod without back-off (kube-scheduler 1.32 and later). [`Refusal::sentence`] has
+//! the numbers and is for people.
+
+use alloc::format;
+use alloc::string::String;
+
+use crate::ids::{GangId, Name, NodeName};
+use crate::pod::OwnerFault;
+use crate::resources::Resource;
+
+/// A reason for not placing a pod or a gang.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Muster has not yet read the cluster.
+    NotReady,
+    /// Members are missing.
+    WaitingForMembers {
+        /// Members that exist or have ended well.
+        have: u64,
+        /// Members needed to start.
+        need: u64,
+    },
+    /// A member has a scheduling gate of somebody else.
+    GatedBy,
+    /// The owner or its size cannot be read.
+    OwnerUnreadable(OwnerFault),
+    /// The declared size is zero, or smaller than the number of members seen.
+    InvalidGangSize {
+        /// Size declared.
+        declared: u64,
+        /// Members seen.
+        seen: u64,
+    },
+    /// Ready, and next to be tried.
+    Queued,
+    /// Not enough of a resource on all eligible nodes together.
+    Insufficient {
+        /// The resource.
+        resource: Resource,
+        /// Asked by the gang as a whole.
+        need: u64,
+        /// Free on the nodes that its pods may use.
+        free: u64,
+    },
+    /// Enough in sum, but not in the shape that a pod needs.
+    Fragmented {
+        /// The resource.
+        resource: Resource,
+        /// Asked by one pod.
+        need: u64,
+        /// Pods of that size that fit now.
+        fits: u64,
+        /// Pods of that size to be placed.
+        pods: u64,
+    },
+    /// No node matches the pod's nodeSelector, node affinity or tolerations.
+    NoEligibleNode {
+        /// Nodes looked at.
+        nodes: u64,
+    },
+    /// No node of the required pool, or this node is not in it.
+    PoolMismatch,
+    /// The node is planned or held for somebody else.
+    ReservedForOther,
+    /// The pod's place is another node.
+    PlannedElsewhere,
+    /// kube-scheduler did not offer the planned node.
+    PlannedNodeNotOffered,
+    /// kube-scheduler refused the planned node for a rule that is not modelled here.
+    SchedulerRefused {
+        /// The node.
+        node: NodeName,
+        /// kube-scheduler's own words.
+        message: Name,
+    },
+    /// Not all members arrived at their bind in time.
+    BarrierTimeout,
+    /// A bind was asked for a pod that has no plan (any more), or for another node than planned.
+    NotPlanned,
+    /// A bind was asked for a node that does not exist.
+    NodeUnknown,
+    /// The node cannot take the pod any more.
+    NodeUnusable,
+    /// A bind was asked for a pod that is not known.
+    PodUnknown,
+    /// The pod is already bound to another node.
+    BoundElsewhere,
+    /// The API server refused the Binding, or its answer is not known yet.
+    BindFailed(Name),
+}
+
+impl Refusal {
+    /// Stable name in `PascalCase`: metric label, event reason, first word of every message.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Refusal::NotReady => "NotReady",
+            Refusal::WaitingForMembers { .. } => "WaitingForMembers",
+            Refusal::GatedBy => "GatedBy",
+            Refusal::OwnerUnreadable(_) => "OwnerUnreadable",
+            Refusal::InvalidGangSize { .. } => "InvalidGangSize",
+            Refusal::Queued => "Queued",
+            Refusal::Insufficient { resource: Resource::Gpu, .. } => "InsufficientGpus",
+            Refusal::Insufficient { resource: Resource::Cpu, .. } => "InsufficientCpu",
+            Refusal::Insufficient { resource: Resource::Memory, .. } => "InsufficientMemory",
+            Refusal::Insufficient { resource: Resource::EphemeralStorage, .. } => {
+                "InsufficientEphemeralStorage"
+            }
+            Refusal::Insufficient { resource: Resource::Pods, .. } => "InsufficientPodSlots",
+            Refusal::Fragmented { .. } => "Fragmented",
+            Refusal::NoEligibleNode { .. } => "NoEligibleNode",
+            Refusal::PoolMismatch => "PoolMismatch",
+            Refusal::ReservedForOther => "ReservedForOther",
+            Refusal::PlannedElsewhere => "PlannedElsewhere",
+            Refusal::PlannedNodeNotOffered => "PlannedNodeNotOffered",
+            Refusal::SchedulerRefused { .. } => "SchedulerRefused",
+            Refusal::BarrierTimeout => "BarrierTimeout",
+            Refusal::NotPlanned => "NotPlanned",
+            Refusal::NodeUnknown => "NodeUnknown",
+            Refusal::NodeUnusable => "NodeUnusable",
+            Refusal::PodUnknown => "PodUnknown",
+            Refusal::BoundElsewhere => "BoundElsewhere",
+            Refusal::BindFailed(_) => "BindFailed",
+        }
+    }
+
+    /// One sentence for a person, with the numbers.
+    pub fn sentence(&self) -> String {
+        match self {
+            Refusal::NotReady => "Muster is still reading the cluster.".into(),
+            Refusal::WaitingForMembers { have, need } => {
+                format!("{have} of {need} members exist; the gang starts when all are there.")
+            }
+            Refusal::GatedBy => "A member is held back by a scheduling gate that is not Muster's.".into(),
+            Refusal::OwnerUnreadable(fault) => owner_sentence(fault),
+            Refusal::InvalidGangSize { declared, seen } => {
+                format!("The declared size {declared} cannot be: {seen} members exist. Correct the size.")
+            }
+            Refusal::Queued => "Ready to be planned.".into(),
+            Refusal::Insufficient { resource, need, free } => shortage(*resource, *need, *free),
+            Refusal::Fragmented { resource, need, fits, pods } => format!(
+                "Enough {} is free in sum, but not in shape: {pods} pods need {need} each on one node, and {fits} such places are free.",
+                resource.name()
+            ),
+            Refusal::NoEligibleNode { nodes } => format!(
+                "None of {nodes} nodes matches the pod's node selector, node affinity and tolerations, or all are cordoned."
+            ),
+            Refusal::PoolMismatch => "The node pool that this workload requires has no such node.".into(),
+            Refusal::ReservedForOther => "What is free here is held for a gang that is starting.".into(),
+            Refusal::PlannedElsewhere => "The pod's place is on another node.".into(),
+            Refusal::PlannedNodeNotOffered => "kube-scheduler did not offer the planned node.".into(),
+            Refusal::SchedulerRefused { node, message } => {
+                format!("kube-scheduler refused the planned node {node}: {message}")
+            }
+            Refusal::BarrierTimeout => "Not all members arrived in time; nobody was bound.".into(),
+            Refusal::NotPlanned => "The pod has no plan for this node.".into(),
+            Refusal::NodeUnknown => "The node does not exist.".into(),
+            Refusal::NodeUnusable => "The node cannot take the pod any more.".into(),
+            Refusal::PodUnknown => "The pod is not known.".into(),
+            Refusal::BoundElsewhere => "The pod is bound to another node.".into(),
+            Refusal::BindFailed(why) => format!("The Binding did not succeed: {why}"),
+        }
+    }
+
+    /// What kube-scheduler is told: constant per state. `gang` names the gang that the pod belongs to.
+    pub fn message(&self, gang: Option<&GangId>) -> String {
+        gang.map_or_else(|| format!("{MARK}{}", self.label()), |g| format!("{MARK}{} ({g})", self.label()))
+    }
+}
+
+/// Every message of ours to kube-scheduler begins so; it is how we know our own words when they come back.
+pub const MARK: &str = "muster: ";
+
+fn owner_sentence(fault: &OwnerFault) -> String {
+    match fault {
+        OwnerFault::Unreadable(owner) => {
+            format!(
+                "The owner {owner} cannot be read, so the gang's size is not known. Is its CRD served, and may Muster read it?"
+            )
+        }
+        OwnerFault::Cycle(owner) => format!("The owners of the pod go in a circle at {owner}."),
+        OwnerFault::Malformed(what) => format!("The gang's description is malformed: {what}"),
+    }
+}
+
+fn shortage(resource: Resource, need: u64, free: u64) -> String {
+    let unit = match resource {
+        Resource::Gpu | Resource::Pods => "",
+        Resource::Cpu => " thousandths of a core",
+        Resource::Memory | Resource::EphemeralStorage => " bytes",
+    };
+    let missing = need.saturating_sub(free);
+    format!(
+        "The gang needs {need}{unit} of {}, {free} are free on the nodes it may use: {missing} missing.",
+        resource.name()
+    )
+}

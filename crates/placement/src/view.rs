@@ -1,0 +1,136 @@
+//! An immutable picture of the state. One request reads one view, so it never sees half a change.
+//!
+//! Filter and prioritize are functions of the view and write nothing: kube-scheduler may call them any number
+//! of times, for simulations, with one node or a subset, and never says that it rolled back.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::gang::{Gang, Phase};
+use crate::ids::{GangId, PodUid};
+use crate::ledger::Ledger;
+use crate::node_state::NodeState;
+use crate::pod::{Membership, Pod};
+use crate::pod_state::PodState;
+use crate::pool::{Strength, rule_for};
+use crate::refusal::Refusal;
+use crate::score;
+use crate::settings::Settings;
+
+/// A version of the state.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// Rises with every event.
+    pub version: u64,
+    /// Whether the cluster has been read.
+    pub ready: bool,
+    /// Settings in force.
+    pub settings: Arc<Settings>,
+    /// Nodes by name.
+    pub nodes: Vec<Arc<NodeState>>,
+    /// Pods by UID.
+    pub pods: BTreeMap<PodUid, Arc<PodState>>,
+    /// Gangs by identity; those without members have only been declared.
+    pub gangs: BTreeMap<GangId, Arc<Gang>>,
+    /// Who holds what.
+    pub ledger: Arc<Ledger>,
+}
+
+/// Answer to a filter call. Positions are those of the names offered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FilterAnswer {
+    /// Every node will do.
+    All,
+    /// Just this one.
+    Only(usize),
+    /// One verdict per name offered.
+    Each(Vec<Result<(), Refusal>>),
+    /// None, all for one reason, which is the gang's if there is one.
+    None(Refusal, Option<GangId>),
+}
+
+impl View {
+    /// Which of the offered nodes the pod may use. `pod` is the pod as kube-scheduler sent it; what the watch
+    /// knows of it counts more.
+    pub fn filter(&self, pod: &Pod, offered: &[&str]) -> FilterAnswer {
+        if !self.ready {
+            return FilterAnswer::None(Refusal::NotReady, None);
+        }
+        let state = self.pods.get(&pod.uid);
+        if let Some(stamp) = state.and_then(|s| s.stamp.as_ref()) {
+            let gang = || state.and_then(|s| s.gang.clone());
+            return match offered.iter().position(|n| *n == stamp.node.as_str()) {
+                Some(at) => FilterAnswer::Only(at),
+                None => FilterAnswer::None(Refusal::PlannedNodeNotOffered, gang()),
+            };
+        }
+        match (&pod.membership, state.and_then(|s| s.gang.as_ref())) {
+            (_, Some(id)) => FilterAnswer::None(self.gang_refusal(id), Some(id.clone())),
+            (Membership::Member(m), None) => {
+                FilterAnswer::None(self.gang_refusal(&m.gang), Some(m.gang.clone()))
+            }
+            (Membership::Unknown(fault), None) => {
+                FilterAnswer::None(Refusal::OwnerUnreadable(fault.clone()), None)
+            }
+            (Membership::Single, None) => self.filter_single(pod, offered),
+        }
+    }
+
+    /// Why a gang without a plan waits.
+    fn gang_refusal(&self, id: &GangId) -> Refusal {
+        let gang = self.gangs.get(id);
+        let refusal = gang.and_then(|g| g.refusal.clone());
+        refusal.unwrap_or(match gang.map(|g| &g.phase) {
+            Some(Phase::Waiting | Phase::Released(_) | Phase::Placed) => Refusal::Queued,
+            Some(Phase::Gathering) | None => Refusal::WaitingForMembers { have: 0, need: 0 },
+        })
+    }
+
+    /// A pod of no gang: every node with room that nobody holds. kube-scheduler has checked all the rest.
+    fn filter_single(&self, pod: &Pod, offered: &[&str]) -> FilterAnswer {
+        let rule = rule_for(&self.settings.rules, pod);
+        let required = rule.filter(|r| r.strength == Strength::Required);
+        let quiet = !pod.wants_gpus() && required.is_none();
+        let verdict = |state: Option<&NodeState>| {
+            let Some(state) = state else { return if quiet { Ok(()) } else { Err(Refusal::NodeUnknown) } };
+            if required.is_some_and(|r| !state.purposes.contains(&r.purpose)) {
+                return Err(Refusal::PoolMismatch);
+            }
+            // Without holds kube-scheduler's own count of CPU and memory is as good as ours.
+            let reserved = state.account.held.pods > 0;
+            if pod.wants_gpus() || reserved { state.room_for(&pod.request) } else { Ok(()) }
+        };
+        let verdicts: Vec<_> = self.resolve(offered).map(verdict).collect();
+        if verdicts.iter().all(Result::is_ok) { FilterAnswer::All } else { FilterAnswer::Each(verdicts) }
+    }
+
+    /// A score from 0 to 10 for each offered node, with one best node alone at the top where the pod has GPUs.
+    pub fn prioritize(&self, pod: &Pod, offered: &[&str]) -> Vec<u8> {
+        let states: Vec<Option<&NodeState>> = self.resolve(offered).collect();
+        score::scores(pod, rule_for(&self.settings.rules, pod), &states)
+    }
+
+    /// The node of each name. Names come nearly in order, so the successor of the last hit is tried first.
+    fn resolve<'a>(&'a self, offered: &'a [&str]) -> impl Iterator<Item = Option<&'a NodeState>> {
+        let mut next = 0usize;
+        offered.iter().map(move |name| {
+            let guess = self.nodes.get(next).filter(|s| s.node.name.as_str() == *name);
+            if guess.is_none() {
+                next = self.nodes.binary_search_by(|s| s.node.name.as_str().cmp(name)).ok()?;
+            }
+            let state = self.nodes.get(next);
+            next = next.saturating_add(1);
+            state.map(Arc::as_ref)
+        })
+    }
+
+    /// The node of a name.
+    pub fn node(&self, name: &str) -> Option<&NodeState> {
+        self.nodes
+            .binary_search_by(|s| s.node.name.as_str().cmp(name))
+            .ok()
+            .and_then(|at| self.nodes.get(at))
+            .map(Arc::as_ref)
+    }
+}

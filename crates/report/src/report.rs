@@ -1,0 +1,75 @@
+//! The report and its JSON form. Field names are the wire; units come last in them.
+
+use serde::{Deserialize, Serialize};
+
+/// The version that this build speaks.
+pub const VERSION: u32 = 1;
+
+/// Everything that an agent knows of its node's GPUs at one moment. Always complete, never a difference, so
+/// that any report may be lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Version of the wire; [`VERSION`].
+    pub version: u32,
+    /// `metadata.name` of the Node object.
+    pub node: String,
+    /// `/proc/sys/kernel/random/boot_id`: another one means that the machine was started again.
+    pub boot_id: String,
+    /// Rises within one boot each time the driver is initialised again, an agent's start included. The
+    /// milliseconds since boot at which that happened will do.
+    pub epoch: u64,
+    /// Rises by at least one with every report of an epoch.
+    pub sequence: u64,
+    /// GPUs in any order.
+    pub gpus: Vec<Gpu>,
+    /// Bandwidth from GPU to GPU in Gb/s, one row per GPU in the order of `gpus`; no rows if it is unknown.
+    #[serde(default)]
+    pub link_gbps: Vec<Vec<u32>>,
+}
+
+/// One GPU.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gpu {
+    /// NVML UUID, `GPU-…`.
+    pub uuid: String,
+    /// Product name, such as `NVIDIA H100 80GB HBM3`.
+    pub model: String,
+    /// Total memory in MiB.
+    pub memory_mib: u64,
+    /// PCI bus address, such as `0000:18:00.0`.
+    pub pci_address: String,
+    /// NUMA node; absent where the machine does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numa_node: Option<u8>,
+    /// Whether new pods may get it.
+    pub health: Health,
+    /// Share of time in which a kernel ran, 0 to 100.
+    pub utilisation_percent: u8,
+    /// Memory in use in MiB.
+    pub memory_used_mib: u64,
+    /// Core temperature in degrees Celsius.
+    pub temperature_c: u16,
+    /// Power in milliwatts.
+    pub power_mw: u32,
+}
+
+/// Health of a GPU as the agent judges it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Health {
+    /// Nothing known against it.
+    Healthy,
+    /// Must not be given to new pods.
+    Unhealthy {
+        /// Why, for people: `XID 79: GPU has fallen off the bus`.
+        reason: String,
+    },
+}
+
+/// The bytes of a report.
+///
+/// # Errors
+/// None that a report can cause; `serde_json` does not say so in its type.
+pub fn encode(report: &Report) -> Result<Vec<u8>, serde_json::Error> {
+    serde_json::to_vec(report)
+}

@@ -1,0 +1,164 @@
+//! `/api/v1/gangs` and `/api/v1/gangs/{namespace}/{kind}/{name}`: gangs, how far they have come, and why
+//! they do not start.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use muster_placement::View;
+use muster_placement::gang::Gang;
+use muster_placement::ids::{GpuUuid, NodeName, PodUid};
+use muster_placement::pod::{Gate, Membership, PodPhase, SizeHint};
+use muster_placement::pod_state::PodState;
+use serde::Serialize;
+
+use super::fault::Fault;
+use super::tally::phase_of;
+use crate::engine::Handle;
+
+/// A gang in the list.
+#[derive(Serialize)]
+struct GangRow<'v> {
+    namespace: &'v str,
+    kind: &'v str,
+    name: &'v str,
+    phase: &'static str,
+    /// Why it does not start; null if it does.
+    reason: Option<Reason>,
+    /// Members that exist, or have ended well.
+    have: usize,
+    /// Members needed to start; null while neither the owner nor a pod has said.
+    need: Option<u32>,
+    /// All members; null while it is not known.
+    size: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Reason {
+    label: &'static str,
+    sentence: String,
+}
+
+/// A gang by itself.
+#[derive(Serialize)]
+struct GangDetail<'v> {
+    #[serde(flatten)]
+    row: GangRow<'v>,
+    /// Number of the plan, if one is released.
+    epoch: Option<u64>,
+    /// Nodes that are left out for this gang for a while.
+    excluded_nodes: Vec<&'v str>,
+    members: Vec<MemberRow<'v>>,
+}
+
+#[derive(Serialize)]
+struct MemberRow<'v> {
+    uid: &'v str,
+    name: &'v str,
+    role: &'v str,
+    state: &'static str,
+    /// Where it is, or is planned to be.
+    node: Option<&'v str>,
+    gpus: u64,
+    /// The GPUs that it is assumed to have.
+    gpu_uuids: Vec<&'v str>,
+}
+
+/// Answers `/api/v1/gangs`.
+pub(super) async fn gangs(State(engine): State<Handle>) -> Response {
+    let view = engine.view();
+    let rows: Vec<GangRow<'_>> = view.gangs.values().map(|gang| row(&view, gang)).collect();
+    Json(rows).into_response()
+}
+
+/// Answers `/api/v1/gangs/{namespace}/{kind}/{name}`. Where the owner was deleted and made again, the
+/// incarnation seen last.
+pub(super) async fn gang(
+    State(engine): State<Handle>,
+    Path((namespace, kind, name)): Path<(String, String, String)>,
+) -> Result<Response, Fault> {
+    let view = engine.view();
+    let same = view.gangs.values().filter(|gang| {
+        let id = &gang.id;
+        id.namespace.as_str() == namespace && id.kind.as_str() == kind && id.name.as_str() == name
+    });
+    let Some(gang) = same.max_by_key(|gang| (gang.since, &gang.id)) else {
+        let what = format!("there is no gang {kind} {namespace}/{name} with a pod");
+        return Err(Fault::missing(
+            what,
+            "See /api/v1/gangs for those there are; the kind is case-sensitive.",
+        ));
+    };
+    Ok(Json(GangDetail {
+        row: row(&view, gang),
+        epoch: gang.plan().map(|plan| plan.epoch.0),
+        excluded_nodes: gang.excluded.keys().map(NodeName::as_str).collect(),
+        members: members(&view, gang).map(|(uid, state)| member(&view, uid, state)).collect(),
+    })
+    .into_response())
+}
+
+fn members<'v>(view: &'v View, gang: &'v Gang) -> impl Iterator<Item = (&'v PodUid, &'v PodState)> {
+    gang.members.iter().filter_map(|uid| view.pods.get(uid).map(|state| (uid, &**state)))
+}
+
+fn row<'v>(view: &'v View, gang: &'v Gang) -> GangRow<'v> {
+    let counts = |state: &PodState| state.pod.phase != PodPhase::Failed;
+    GangRow {
+        namespace: gang.id.namespace.as_str(),
+        kind: gang.id.kind.as_str(),
+        name: gang.id.name.as_str(),
+        phase: phase_of(gang),
+        reason: gang.refusal.as_ref().map(|r| Reason { label: r.label(), sentence: r.sentence() }),
+        have: members(view, gang).filter(|(_, state)| counts(state)).count(),
+        need: gang.spec.as_ref().map(|spec| spec.min).or_else(|| declared(view, gang)),
+        size: match &gang.spec {
+            Some(spec) => spec.size.as_ref().ok().copied(),
+            None => declared(view, gang),
+        },
+    }
+}
+
+/// The size that the pods themselves state; counts where no owner does.
+fn declared(view: &View, gang: &Gang) -> Option<u32> {
+    let stated = members(view, gang).filter_map(|(_, state)| match &state.pod.membership {
+        Membership::Member(member) => match member.size {
+            SizeHint::Declared(size) | SizeHint::Environment(size) => Some(size),
+            SizeHint::Unsaid => None,
+        },
+        Membership::Single | Membership::Unknown(_) => None,
+    });
+    stated.max()
+}
+
+fn member<'v>(view: &'v View, uid: &'v PodUid, state: &'v PodState) -> MemberRow<'v> {
+    let pod = &state.pod;
+    let planned = state.stamp.as_ref().map(|stamp| &stamp.node);
+    let uuids = view.ledger.claim(uid).into_iter().flat_map(|claim| &claim.gpus);
+    MemberRow {
+        uid: uid.as_str(),
+        name: pod.name.as_str(),
+        role: match &pod.membership {
+            Membership::Member(member) => member.role.as_str(),
+            Membership::Single | Membership::Unknown(_) => "",
+        },
+        state: standing(state),
+        node: pod.node.as_ref().or(planned).map(NodeName::as_str),
+        gpus: pod.request.gpus,
+        gpu_uuids: uuids.map(GpuUuid::as_str).collect(),
+    }
+}
+
+/// One word for how far a member has come.
+fn standing(state: &PodState) -> &'static str {
+    match (state.pod.phase, state.pod.node.is_some()) {
+        (PodPhase::Succeeded, _) => "succeeded",
+        (PodPhase::Failed, _) => "failed",
+        _ if state.pod.terminating => "terminating",
+        (PodPhase::Running, _) => "running",
+        (PodPhase::Pending, true) => "bound",
+        (PodPhase::Pending, false) if state.binding => "binding",
+        (PodPhase::Pending, false) if state.stamp.is_some() => "planned",
+        (PodPhase::Pending, false) if state.pod.gate == Gate::Foreign => "gated",
+        (PodPhase::Pending, false) => "waiting",
+    }
+}

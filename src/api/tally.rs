@@ -1,0 +1,60 @@
+//! Counts over a whole View, shared by the API and the metrics so that both say the same.
+
+use muster_placement::View;
+use muster_placement::gang::{Gang, Phase};
+use muster_placement::inventory::Health;
+use serde::Serialize;
+
+/// All values of [`phase_of`].
+pub(crate) const PHASES: [&str; 5] = ["gathering", "waiting", "released", "binding", "placed"];
+
+/// Stable name of a gang's phase.
+pub(crate) fn phase_of(gang: &Gang) -> &'static str {
+    match &gang.phase {
+        Phase::Gathering => "gathering",
+        Phase::Waiting => "waiting",
+        Phase::Released(plan) if plan.open => "binding",
+        Phase::Released(_) => "released",
+        Phase::Placed => "placed",
+    }
+}
+
+/// GPUs of the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Gpus {
+    /// Allocatable by the kubelets' word.
+    capacity: u64,
+    /// What new pods may take.
+    free: u64,
+    /// Held or granted.
+    claimed: u64,
+    /// Reported unhealthy, claimed or not.
+    unhealthy: u64,
+}
+
+impl Gpus {
+    /// Counts the GPUs of a View.
+    pub(crate) fn of(view: &View) -> Gpus {
+        view.nodes.iter().fold(Gpus::default(), |sum, state| Gpus {
+            capacity: sum.capacity.saturating_add(state.node.allocatable.gpus),
+            free: sum.free.saturating_add(state.free.gpus),
+            claimed: sum.claimed.saturating_add(state.account.claimed.gpus),
+            unhealthy: sum.unhealthy + unhealthy(state),
+        })
+    }
+
+    /// The counts under their names.
+    pub(crate) fn by_state(self) -> [(&'static str, u64); 4] {
+        [
+            ("capacity", self.capacity),
+            ("free", self.free),
+            ("claimed", self.claimed),
+            ("unhealthy", self.unhealthy),
+        ]
+    }
+}
+
+fn unhealthy(state: &muster_placement::node_state::NodeState) -> u64 {
+    let gpus = state.inventory.iter().flat_map(|inventory| &inventory.gpus);
+    gpus.filter(|gpu| gpu.health != Health::Healthy).count() as u64
+}

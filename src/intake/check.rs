@@ -1,0 +1,91 @@
+//! What of a report is believed: report to inventory.
+//!
+//! A report can only subtract. Nothing here adds capacity: a node's free GPUs are at most what the kubelet
+//! offers less what is claimed, whatever a report says, so that a false one cannot over-commit a node.
+
+use muster_placement::ids::{GpuUuid, Name};
+use muster_placement::inventory::{Gpu, Health, Inventory, Load};
+use muster_report::Report;
+
+/// The inventory that a report describes: GPUs sorted by UUID, and the link matrix in that order.
+pub(super) fn believed(report: Report) -> Inventory {
+    let Report { gpus, link_gbps: rows, .. } = report;
+    let mut order: Vec<usize> = (0..gpus.len()).collect();
+    order.sort_by(|a, b| gpus.get(*a).map(|g| &g.uuid).cmp(&gpus.get(*b).map(|g| &g.uuid)));
+    let link = |a: usize, b: usize| rows.get(a).and_then(|row| row.get(b)).copied().unwrap_or(0);
+    let link_gbps = if rows.is_empty() {
+        Vec::new()
+    } else {
+        order.iter().flat_map(|a| order.iter().map(move |b| (*a, *b))).map(|(a, b)| link(a, b)).collect()
+    };
+    let mut gpus: Vec<Gpu> = gpus.into_iter().map(gpu).collect();
+    gpus.sort_by(|a, b| a.uuid.cmp(&b.uuid));
+    Inventory { gpus, link_gbps }
+}
+
+fn gpu(said: muster_report::Gpu) -> Gpu {
+    Gpu {
+        uuid: GpuUuid::from(said.uuid.as_str()),
+        model: Name::from(said.model.as_str()),
+        memory_mib: said.memory_mib,
+        numa: said.numa_node,
+        health: match said.health {
+            muster_report::Health::Healthy => Health::Healthy,
+            muster_report::Health::Unhealthy { reason } => Health::Unhealthy(Name::from(reason.as_str())),
+        },
+        load: Load {
+            utilisation_percent: said.utilisation_percent,
+            memory_used_mib: said.memory_used_mib,
+            temperature_c: said.temperature_c,
+            power_mw: said.power_mw,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(uuid: &str) -> muster_report::Gpu {
+        muster_report::Gpu {
+            uuid: uuid.into(),
+            model: "H100".into(),
+            memory_mib: 81_559,
+            pci_address: "0000:18:00.0".into(),
+            numa_node: None,
+            health: muster_report::Health::Healthy,
+            utilisation_percent: 0,
+            memory_used_mib: 0,
+            temperature_c: 0,
+            power_mw: 0,
+        }
+    }
+
+    fn report(uuids: &[&str], link_gbps: Vec<Vec<u32>>) -> Report {
+        let gpus = uuids.iter().map(|uuid| said(uuid)).collect();
+        let (node, boot_id) = ("n".into(), "b".into());
+        Report { version: muster_report::VERSION, node, boot_id, epoch: 1, sequence: 1, gpus, link_gbps }
+    }
+
+    #[test]
+    fn the_matrix_moves_with_the_gpus() {
+        let rows = vec![vec![0, 12, 13], vec![21, 0, 23], vec![31, 32, 0]];
+        let inventory = believed(report(&["GPU-c", "GPU-a", "GPU-b"], rows));
+        let uuids: Vec<&str> = inventory.gpus.iter().map(|g| g.uuid.as_str()).collect();
+        assert_eq!(uuids, ["GPU-a", "GPU-b", "GPU-c"]);
+        assert_eq!(inventory.link_gbps, [0, 23, 21, 32, 0, 31, 12, 13, 0]);
+    }
+
+    #[test]
+    fn no_matrix_stays_none() {
+        assert_eq!(believed(report(&["GPU-b", "GPU-a"], Vec::new())).link_gbps, Vec::<u32>::new());
+        assert_eq!(believed(report(&[], Vec::new())), Inventory::default());
+    }
+
+    #[test]
+    fn the_reason_of_a_sick_gpu_is_kept() {
+        let mut sick = report(&["GPU-a"], Vec::new());
+        sick.gpus[0].health = muster_report::Health::Unhealthy { reason: "XID 79".into() };
+        assert_eq!(believed(sick).gpus[0].health, Health::Unhealthy(Name::from("XID 79")));
+    }
+}

@@ -1,0 +1,163 @@
+//! `core/v1` Pod → [`Pod`].
+
+use k8s_openapi::api::core::v1::{Pod as ApiPod, PodSpec, PodStatus};
+use muster_placement::ids::{Name, NodeName, PodUid};
+use muster_placement::pod::{Gate, Pod, PodPhase, Scheduler};
+use muster_placement::time::CreatedAt;
+
+use super::constraints::{Translated, constraints};
+use super::request::request;
+use super::unmodelled::unmodelled;
+use super::{GATE, SchedulerNames, labels};
+use crate::annotation;
+use crate::recognise::{Owners, controller, recognise};
+
+/// Translates a pod; `owners` says to whom its controllers belong, `schedulers` which schedulers call us.
+pub fn pod(pod: &ApiPod, owners: &Owners, schedulers: &SchedulerNames) -> Pod {
+    let none = PodSpec::default();
+    let spec = pod.spec.as_ref().unwrap_or(&none);
+    let meta = &pod.metadata;
+    let recognised = recognise(pod, owners);
+    let Translated { constraints, required_incomplete, tolerations_incomplete } = constraints(spec);
+    let mut unmodelled = unmodelled(spec);
+    unmodelled.extend(required_incomplete.then_some("node affinity"));
+    unmodelled.extend(tolerations_incomplete.then_some("tolerations"));
+    let node = spec.node_name.as_deref().filter(|n| !n.is_empty()).map(NodeName::from);
+    Pod {
+        uid: PodUid::from(meta.uid.as_deref().unwrap_or_default()),
+        namespace: Name::from(meta.namespace.as_deref().unwrap_or_default()),
+        name: Name::from(meta.name.as_deref().unwrap_or_default()),
+        labels: labels(meta.labels.as_ref()),
+        created: created(pod),
+        priority: spec.priority.unwrap_or(0),
+        kind: recognised.kind,
+        controlled: controller(meta).is_some(),
+        request: request(pod),
+        constraints,
+        unmodelled,
+        scheduler: scheduler(spec, schedulers),
+        gate: gate(spec),
+        membership: recognised.membership,
+        phase: phase(pod.status.as_ref()),
+        terminating: meta.deletion_timestamp.is_some(),
+        stamp: annotation::stamp_of(meta, node.is_some()),
+        verdict: verdict(pod.status.as_ref()),
+        node,
+    }
+}
+
+fn created(pod: &ApiPod) -> CreatedAt {
+    let seconds = pod.metadata.creation_timestamp.as_ref().map_or(0, |t| t.0.as_second());
+    CreatedAt(u64::try_from(seconds).unwrap_or(0))
+}
+
+fn scheduler(spec: &PodSpec, schedulers: &SchedulerNames) -> Scheduler {
+    let name = spec.scheduler_name.as_deref().filter(|n| !n.is_empty()).unwrap_or(SchedulerNames::DEFAULT);
+    if schedulers.include(name) { Scheduler::Ours } else { Scheduler::Foreign }
+}
+
+fn gate(spec: &PodSpec) -> Gate {
+    match spec.scheduling_gates.as_deref().unwrap_or_default() {
+        [] => Gate::Open,
+        gates if gates.iter().all(|g| g.name == GATE) => Gate::Ours,
+        _ => Gate::Foreign,
+    }
+}
+
+fn phase(status: Option<&PodStatus>) -> PodPhase {
+    match status.and_then(|s| s.phase.as_deref()) {
+        None | Some("" | "Pending") => PodPhase::Pending,
+        Some("Succeeded") => PodPhase::Succeeded,
+        Some("Failed") => PodPhase::Failed,
+        // `Unknown`, or a phase of the future: it may well be running.
+        Some(_) => PodPhase::Running,
+    }
+}
+
+fn verdict(status: Option<&PodStatus>) -> Option<Name> {
+    let scheduled = status?.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled")?;
+    let refused = scheduled.status == "False" && scheduled.reason.as_deref() == Some("Unschedulable");
+    refused.then(|| Name::from(scheduled.message.as_deref().unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn translated(value: Value) -> Pod {
+        let ours: SchedulerNames = ["default-scheduler", "muster"].into_iter().collect();
+        pod(&serde_json::from_value(value).unwrap(), &Owners::default(), &ours)
+    }
+
+    #[test]
+    fn a_real_worker() {
+        let text = include_str!("../../tests/fixtures/pods/tfjob-worker.json");
+        let pod = translated(serde_json::from_str(text).unwrap());
+        assert_eq!(pod.name.as_str(), "tensorflow-training-worker-0");
+        assert_eq!((pod.request.gpus, pod.request.pods), (1, 1));
+        assert_eq!(pod.kind.as_str(), "TFJob");
+        assert!(pod.controlled && pod.alive() && !pod.terminating);
+        assert_eq!(pod.node.as_ref().map(NodeName::as_str), Some("gpu-0010"));
+        assert_eq!(pod.unmodelled, ["volumes"]);
+        assert_eq!(pod.constraints.tolerations.len(), 2);
+        assert_eq!((pod.scheduler, pod.gate, pod.phase), (Scheduler::Ours, Gate::Open, PodPhase::Running));
+        assert!(pod.created.0 > 1_700_000_000);
+    }
+
+    #[test]
+    fn a_real_launcher_asks_for_its_init_container() {
+        let text = include_str!("../../tests/fixtures/pods/mpijob-v1-launcher.json");
+        let pod = translated(serde_json::from_str(text).unwrap());
+        assert_eq!((pod.request.gpus, pod.request.cpu_milli, pod.request.memory), (0, 100, 512 << 20));
+        assert_eq!(pod.request.ephemeral, 5 << 30);
+        assert!(pod.unmodelled.is_empty());
+    }
+
+    #[test]
+    fn gates_and_schedulers() {
+        let spec = |gates: Value, scheduler: &str| {
+            let pod = translated(json!({ "metadata": {},
+                "spec": { "containers": [], "schedulingGates": gates, "schedulerName": scheduler } }));
+            (pod.gate, pod.scheduler)
+        };
+        let ours = json!({ "name": GATE });
+        let foreign = json!({ "name": "kueue.x-k8s.io/admission" });
+        assert_eq!(spec(json!([]), ""), (Gate::Open, Scheduler::Ours));
+        assert_eq!(spec(json!([ours]), "muster"), (Gate::Ours, Scheduler::Ours));
+        assert_eq!(spec(json!([ours, foreign]), "volcano"), (Gate::Foreign, Scheduler::Foreign));
+    }
+
+    #[test]
+    fn the_verdict_is_kube_schedulers_only() {
+        let said = |reason: &str| {
+            translated(json!({ "metadata": {}, "status": { "conditions": [
+                { "type": "PodScheduled", "status": "False", "reason": reason, "message": "0/3 nodes" }] } }))
+            .verdict
+        };
+        assert_eq!(said("Unschedulable"), Some(Name::from("0/3 nodes")));
+        assert_eq!(said("SchedulingGated"), None);
+        assert_eq!(said("SchedulerError"), None);
+    }
+
+    #[test]
+    fn a_plan_counts_until_bound_and_a_grant_after() {
+        let plan = r#"{"plan":7,"node":"a","gpus":[],"count":0}"#;
+        let grant = r#"{"plan":8,"node":"b","gpus":[],"count":0}"#;
+        let with = |node: Value| {
+            translated(
+                json!({ "metadata": { "annotations": { "muster.dev/plan": plan, "muster.dev/grant": grant } },
+                "spec": { "containers": [], "nodeName": node } }),
+            )
+        };
+        assert_eq!(with(Value::Null).stamp.unwrap().epoch.0, 7);
+        assert_eq!(with(json!("b")).stamp.unwrap().epoch.0, 8);
+        assert_eq!(with(json!("")).stamp.unwrap().epoch.0, 7);
+    }
+
+    #[test]
+    fn an_empty_pod_is_no_reason_to_panic() {
+        let pod = translated(json!({ "metadata": {} }));
+        assert_eq!((pod.kind.as_str(), pod.controlled, pod.node), ("Pod", false, None));
+    }
+}

@@ -1,0 +1,115 @@
+//! Names the rules of a pod that kube-scheduler checks and placement does not.
+//!
+//! A pod with any of them is planned like others but not narrowed to one node. Rules of other pods that
+//! point at this one (their anti-affinity) cannot be seen here.
+
+use k8s_openapi::api::core::v1::{Container, PodSpec, Volume};
+use muster_placement::resources::GPU_RESOURCE;
+
+/// The rules, by name.
+pub(super) fn unmodelled(spec: &PodSpec) -> Vec<&'static str> {
+    let rules = [
+        ("inter-pod affinity", requires_pods_nearby(spec)),
+        ("topology spread", must_spread(spec)),
+        ("host ports", containers(spec).any(has_host_port)),
+        ("volumes", spec.volumes.iter().flatten().any(binds_to_nodes)),
+        ("resource claims", spec.resource_claims.as_ref().is_some_and(|c| !c.is_empty())),
+        ("other resources", asks_for_other_resources(spec)),
+        ("scheduling group", spec.scheduling_group.is_some()),
+    ];
+    rules.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect()
+}
+
+fn containers(spec: &PodSpec) -> impl Iterator<Item = &Container> {
+    spec.containers.iter().chain(spec.init_containers.iter().flatten())
+}
+
+fn requires_pods_nearby(spec: &PodSpec) -> bool {
+    let Some(affinity) = &spec.affinity else { return false };
+    let near = affinity.pod_affinity.as_ref();
+    let near = near.and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref());
+    let far = affinity.pod_anti_affinity.as_ref();
+    let far = far.and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref());
+    [near, far].into_iter().flatten().any(|terms| !terms.is_empty())
+}
+
+fn must_spread(spec: &PodSpec) -> bool {
+    // Anything but the one value that is only a preference.
+    spec.topology_spread_constraints.iter().flatten().any(|c| c.when_unsatisfiable != "ScheduleAnyway")
+}
+
+fn has_host_port(container: &Container) -> bool {
+    container.ports.iter().flatten().any(|p| p.host_port.is_some_and(|port| port > 0))
+}
+
+/// Volumes that can exclude nodes: by where they are, by how many a node can attach, or by who uses them.
+fn binds_to_nodes(volume: &Volume) -> bool {
+    volume.persistent_volume_claim.is_some()
+        || volume.ephemeral.is_some()
+        || volume.csi.is_some()
+        || volume.gce_persistent_disk.is_some()
+        || volume.aws_elastic_block_store.is_some()
+        || volume.azure_disk.is_some()
+        || volume.cinder.is_some()
+        || volume.iscsi.is_some()
+        || volume.rbd.is_some()
+}
+
+fn asks_for_other_resources(spec: &PodSpec) -> bool {
+    let counted =
+        |name: &String| ["cpu", "memory", "ephemeral-storage", GPU_RESOURCE].contains(&name.as_str());
+    let stated = containers(spec).filter_map(|c| c.resources.as_ref()).chain(spec.resources.as_ref());
+    stated.flat_map(|r| [r.requests.as_ref(), r.limits.as_ref()]).flatten().any(|m| !m.keys().all(counted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn each_rule_is_named() {
+        let term = json!([{ "topologyKey": "zone" }]);
+        let spread = |when| json!({ "topologySpreadConstraints": [{ "maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": when }] });
+        let container = |c: Value| json!({ "containers": [c] });
+        let volume = |v: Value| json!({ "volumes": [v] });
+        let rows: Vec<(Value, &[&str])> = vec![
+            (json!({}), &[]),
+            (
+                json!({ "affinity": { "podAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": term } } }),
+                &["inter-pod affinity"],
+            ),
+            (
+                json!({ "affinity": { "podAntiAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": term } } }),
+                &["inter-pod affinity"],
+            ),
+            (
+                json!({ "affinity": { "podAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [] } } }),
+                &[],
+            ),
+            (spread("DoNotSchedule"), &["topology spread"]),
+            (spread("ScheduleAnyway"), &[]),
+            (container(json!({ "name": "c", "ports": [{ "containerPort": 80 }] })), &[]),
+            (
+                container(json!({ "name": "c", "ports": [{ "containerPort": 80, "hostPort": 80 }] })),
+                &["host ports"],
+            ),
+            (volume(json!({ "name": "v", "persistentVolumeClaim": { "claimName": "x" } })), &["volumes"]),
+            (volume(json!({ "name": "v", "ephemeral": {} })), &["volumes"]),
+            (volume(json!({ "name": "v", "configMap": { "name": "x" } })), &[]),
+            (json!({ "resourceClaims": [{ "name": "gpu" }] }), &["resource claims"]),
+            (container(json!({ "name": "c", "resources": { "limits": { "nvidia.com/gpu": "1" } } })), &[]),
+            (
+                container(json!({ "name": "c", "resources": { "limits": { "rdma/hca": "1" } } })),
+                &["other resources"],
+            ),
+            (json!({ "schedulingGroup": { "podGroupName": "g" } }), &["scheduling group"]),
+        ];
+        for (mut spec, expected) in rows {
+            if spec.get("containers").is_none() {
+                spec["containers"] = json!([]);
+            }
+            assert_eq!(unmodelled(&serde_json::from_value(spec.clone()).unwrap()), expected, "{spec}");
+        }
+    }
+}
