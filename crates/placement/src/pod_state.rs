@@ -15,6 +15,9 @@ pub struct PodState {
     pub gang: Option<GangId>,
     /// The plan that it was released with, or is being bound with.
     pub stamp: Option<Stamp>,
+    /// The API server has the plan: the annotation is on the pod. Nobody of a gang is bound before that is so of
+    /// all, or a restart in the middle of the Bindings would not know what the others were promised.
+    pub published: bool,
     /// A Binding is on its way and its outcome is not known.
     pub binding: bool,
     /// It was released narrowed to one node, so its annotation must stay: it is how we know the narrowing as ours.
@@ -32,6 +35,7 @@ impl PodState {
             pod,
             gang,
             stamp: None,
+            published: false,
             binding: false,
             narrowed: false,
             verdict_at_release: None,

@@ -115,7 +115,8 @@ impl Cluster {
         }
     }
 
-    /// Opens the barrier of a gang when its minimum is bound or has arrived, and posts what has arrived.
+    /// Opens the barrier of a gang when its minimum is bound or has arrived and its plan is durable, and posts
+    /// what has arrived.
     pub(super) fn open_barrier(&mut self, id: &GangId, effects: &mut Vec<Effect>) {
         let Some(gang) = self.gangs.get(id) else { return };
         let Some(plan) = gang.plan() else { return };
@@ -132,6 +133,10 @@ impl Cluster {
         let waiting = arrived.iter().filter(|u| self.pods.get(*u).is_some_and(|s| !s.binding)).count() as u64;
         let min = gang.size(&census, true).map_or(u64::MAX, |(_, min)| min);
         if !plan.open && census.settled.saturating_add(waiting) < min {
+            return;
+        }
+        let published = |uid| self.pods.get(uid).is_some_and(|s| s.published);
+        if !plan.open && !plan.places.keys().all(published) {
             return;
         }
         let first_time = !plan.open;

@@ -32,10 +32,11 @@ impl Cluster {
             self.leave(&left, &uid);
         }
         let pod = Arc::new(pod);
-        let entry = match old {
+        let mut entry = match old {
             Some(old) => PodState { pod: pod.clone(), gang, ..PodState::clone(&old) },
             None => PodState::new(pod.clone(), gang),
         };
+        entry.published |= entry.stamp.is_some() && entry.stamp == pod.stamp;
         self.pods.insert(uid.clone(), Arc::new(entry));
         self.follow_binding(&pod);
         self.note_verdict(&uid, now);

@@ -101,6 +101,7 @@ impl Cluster {
     pub(super) fn hold(&mut self, uid: &PodUid, stamp: &Stamp) {
         let Some(state) = self.pod_mut(uid) else { return };
         state.stamp = Some(stamp.clone());
+        state.published = state.pod.stamp.as_ref() == Some(stamp);
         let amount = state.pod.request;
         let claim =
             Claim { node: stamp.node.clone(), amount, gpus: stamp.gpus.clone(), kind: ClaimKind::Hold };
@@ -131,7 +132,7 @@ impl Cluster {
         self.tell(id, effects);
     }
 
-    /// A release that is certain not to happen makes the plan void: the gang is planned again without it.
+    /// A release that is certain to have happened makes its member's plan durable. One that is certain not to happen makes the plan void: the gang is planned again without it.
     pub(super) fn release_outcome(
         &mut self,
         uid: &PodUid,
@@ -140,8 +141,12 @@ impl Cluster {
         now: Time,
         effects: &mut Vec<Effect>,
     ) {
+        let Some(state) = self.pod_mut(uid) else { return };
+        let current = state.stamp.as_ref().is_some_and(|s| s.epoch == epoch);
+        state.published |= current && *outcome == Outcome::Done;
+        let Some(id) = state.gang.clone() else { return };
+        self.mark(Some(&id));
         let Outcome::Refused(why) = outcome else { return };
-        let Some(id) = self.pods.get(uid).and_then(|s| s.gang.clone()) else { return };
         let current = self.gangs.get(&id).and_then(|g| g.plan()).is_some_and(|p| p.epoch == epoch && !p.open);
         if current {
             self.void_plan(&id, &Refusal::BindFailed(why.clone()), now, effects);

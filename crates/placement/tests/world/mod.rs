@@ -215,6 +215,14 @@ impl World {
             };
             let before =
                 |p: &&Pod| of(p) && (p.node.is_some() || p.phase == PodPhase::Succeeded || under_way(p));
+            // Durable before the first Binding: the API server has the plan of every member that waits.
+            let unplanned = |p: &&Pod| of(p) && p.node.is_none() && p.awaits_node() && p.stamp.is_none();
+            let lost = self.pods.values().filter(unplanned).count();
+            let first = self.pods.values().filter(before).count() == 0;
+            assert!(
+                posted == 0 || !first || lost == 0,
+                "{id}: {lost} members are bound without a durable plan"
+            );
             if posted > 0 && self.pods.values().filter(before).count() == 0 {
                 assert!(posted >= spec.min as usize, "{id}: {posted} Bindings of {}", spec.min);
             }
