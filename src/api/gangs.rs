@@ -133,7 +133,7 @@ fn declared(view: &View, gang: &Gang) -> Option<u32> {
 fn member<'v>(view: &'v View, uid: &'v PodUid, state: &'v PodState) -> MemberRow<'v> {
     let pod = &state.pod;
     let planned = state.stamp.as_ref().map(|stamp| &stamp.node);
-    let uuids = view.ledger.claim(uid).into_iter().flat_map(|claim| &claim.gpus);
+    let uuids = view.claims.get(uid).into_iter().flat_map(|claim| &claim.gpus);
     MemberRow {
         uid: uid.as_str(),
         name: pod.name.as_str(),

@@ -30,7 +30,7 @@ struct ClaimRow<'v> {
 /// Answers `/api/v1/ledger`.
 pub(super) async fn ledger(State(engine): State<Handle>) -> Response {
     let view = engine.view();
-    let claims = view.ledger.claims().map(|(uid, claim)| {
+    let claims = view.claims.iter().map(|(uid, claim)| {
         let pod = view.pods.get(uid).map(|state| &state.pod);
         ClaimRow {
             pod_uid: uid.as_str(),

@@ -96,7 +96,8 @@ fn ledger_violations(ledger: &Ledger) -> Vec<Violation> {
 /// A hold on a node that has less than is claimed there. (Grants alone may exceed a node that shrank.)
 fn overcommits(cluster: &Cluster) -> Vec<Violation> {
     let on_the_way = |uid: &PodUid| cluster.pod_states().get(uid).is_some_and(|s| s.binding);
-    let holds = cluster.ledger().claims().filter(|(uid, c)| c.kind == ClaimKind::Hold && !on_the_way(uid));
+    let holds =
+        cluster.ledger().claims().iter().filter(|(uid, c)| c.kind == ClaimKind::Hold && !on_the_way(uid));
     let over =
         holds.filter(|(_, c)| cluster.node_states().get(&c.node).is_none_or(|s| s.overdrawn(&c.amount)));
     over.map(|(uid, c)| violation(Rule::NoOvercommit, format!("{uid} holds {:?} on {}", c.amount, c.node)))
@@ -110,7 +111,7 @@ fn stray_holds(cluster: &Cluster) -> Vec<Violation> {
         plan.is_some_and(|p| p.places.contains_key(uid))
     };
     let on_the_way = |uid: &PodUid| cluster.pod_states().get(uid).is_some_and(|s| s.binding);
-    let holds = cluster.ledger().claims().filter(|(_, c)| c.kind == ClaimKind::Hold);
+    let holds = cluster.ledger().claims().iter().filter(|(_, c)| c.kind == ClaimKind::Hold);
     let stray = holds.filter(|(uid, _)| !planned(uid) && !on_the_way(uid));
     stray.map(|(uid, c)| violation(Rule::WaitingHoldsNothing, format!("{uid} on {}", c.node))).collect()
 }

@@ -48,6 +48,8 @@ pub struct Cluster {
     capacity: u64,
     /// Gangs to look at before the current event is done.
     dirty: BTreeSet<GangId>,
+    /// Gangs that may be in phase `Waiting`; no other one is.
+    waiting: BTreeSet<GangId>,
     /// Waiting gangs are to be tried before the current event is done.
     replan: bool,
     /// Version of the state, for readers.
@@ -118,7 +120,7 @@ impl Cluster {
             nodes: self.nodes.values().cloned().collect(),
             pods: self.pods.clone(),
             gangs: self.gangs.clone(),
-            ledger: Arc::new(self.ledger.clone()),
+            claims: self.ledger.claims().clone(),
         }
     }
 

@@ -5,6 +5,7 @@
 //! must be safe rests on a UUID. Does not decide: the planner does.
 
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::ids::{GpuUuid, NodeName, PodUid};
@@ -46,19 +47,19 @@ pub struct Account {
 /// All claims.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
-    claims: BTreeMap<PodUid, Claim>,
+    claims: BTreeMap<PodUid, Arc<Claim>>,
     accounts: BTreeMap<NodeName, Account>,
 }
 
 impl Ledger {
     /// The claim of a pod.
     pub fn claim(&self, pod: &PodUid) -> Option<&Claim> {
-        self.claims.get(pod)
+        self.claims.get(pod).map(Arc::as_ref)
     }
 
     /// All claims by pod.
-    pub fn claims(&self) -> impl Iterator<Item = (&PodUid, &Claim)> {
-        self.claims.iter()
+    pub fn claims(&self) -> &BTreeMap<PodUid, Arc<Claim>> {
+        &self.claims
     }
 
     /// The account of a node; empty if nothing is claimed there.
@@ -82,7 +83,7 @@ impl Ledger {
         for uuid in &claim.gpus {
             account.gpus.insert(uuid.clone(), pod.clone());
         }
-        self.claims.insert(pod.clone(), claim);
+        self.claims.insert(pod.clone(), Arc::new(claim));
         left
     }
 
@@ -101,6 +102,6 @@ impl Ledger {
                 self.accounts.remove(&claim.node);
             }
         }
-        Some(claim.node)
+        Some(claim.node.clone())
     }
 }

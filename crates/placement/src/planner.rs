@@ -95,7 +95,7 @@ fn classes<'p>(site: Site<'_>, members: &'p [Arc<Pod>]) -> Vec<Vec<&'p Arc<Pod>>
     sorted.sort_by_cached_key(|p| (!p.narrowed(), Reverse(p.request), rank(p), p.uid.clone()));
     let mut classes: Vec<Vec<&Arc<Pod>>> = Vec::new();
     for pod in sorted {
-        match classes.iter_mut().find(|c| c.first().is_some_and(|first| alike(site, first, pod))) {
+        match classes.iter_mut().find(|c| c.first().is_some_and(|first| alike(site.rules, first, pod))) {
             Some(class) => class.push(pod),
             None => classes.push([pod].to_vec()),
         }
@@ -111,10 +111,8 @@ fn rank(pod: &Pod) -> (Name, u32) {
 }
 
 /// Whether two pods ask for the same and may use the same nodes.
-fn alike(site: Site<'_>, a: &Pod, b: &Pod) -> bool {
-    a.request == b.request
-        && a.constraints == b.constraints
-        && rule_for(site.rules, a) == rule_for(site.rules, b)
+pub(crate) fn alike(rules: &[PoolRule], a: &Pod, b: &Pod) -> bool {
+    a.request == b.request && a.constraints == b.constraints && rule_for(rules, a) == rule_for(rules, b)
 }
 
 fn place_class(

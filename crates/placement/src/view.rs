@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use crate::gang::{Gang, Phase};
 use crate::ids::{GangId, PodUid};
-use crate::ledger::Ledger;
+use crate::ledger::Claim;
 use crate::node_state::NodeState;
 use crate::pod::{Membership, Pod};
 use crate::pod_state::PodState;
@@ -34,7 +34,7 @@ pub struct View {
     /// Gangs by identity; those without members have only been declared.
     pub gangs: BTreeMap<GangId, Arc<Gang>>,
     /// Who holds what.
-    pub ledger: Arc<Ledger>,
+    pub claims: BTreeMap<PodUid, Arc<Claim>>,
 }
 
 /// Answer to a filter call. Positions are those of the names offered.

@@ -71,7 +71,7 @@ fn two_gangs_that_do_not_fit_together_run_one_after_the_other() {
     assert_eq!(world.cluster.view().gangs[&first].phase, Phase::Placed);
     let refusal = refusal_of(&world, &second).unwrap();
     assert_eq!(refusal.label(), "InsufficientGpus");
-    let claims = world.cluster.ledger().claims().count();
+    let claims = world.cluster.ledger().claims().len();
     assert_eq!(claims, 3, "the second holds nothing");
     for uid in world.cluster.view().gangs[&first].members.clone() {
         let done = Pod { phase: PodPhase::Succeeded, ..world.pods[&uid].clone() };

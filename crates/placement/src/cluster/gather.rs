@@ -23,6 +23,9 @@ impl Cluster {
             return;
         }
         let (phase, refusal) = self.standing(gang, now);
+        if phase == Phase::Waiting {
+            self.waiting.insert(id.clone());
+        }
         let gang = self.gang_mut(id);
         if let Some(gang) = gang {
             if phase == Phase::Waiting && gang.phase != Phase::Waiting {

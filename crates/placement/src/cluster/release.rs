@@ -12,7 +12,7 @@ use crate::gang::{Gang, Phase, Plan};
 use crate::ids::{Epoch, GangId, PodUid};
 use crate::ledger::{Claim, ClaimKind};
 use crate::node_state::NodeState;
-use crate::planner::{Placement, Site, plan};
+use crate::planner::{Placement, Site, alike, plan};
 use crate::pod::{Gate, Pod, Stamp};
 use crate::pod_state::PodState;
 use crate::queue::Turn;
@@ -20,18 +20,33 @@ use crate::refusal::Refusal;
 use crate::time::Time;
 
 impl Cluster {
-    /// Tries every waiting gang for which something may have changed since it failed, in order.
+    /// Tries every waiting gang for which something may have changed since it failed, in order. Single pods that
+    /// ask for what another one has just been refused are refused with it.
     pub(super) fn plan_queue(&mut self, effects: &mut Vec<Effect>) {
-        let untried = |g: &Gang| g.phase == Phase::Waiting && g.failed_at.is_none_or(|at| at < self.capacity);
-        let mut turns: Vec<Turn> =
-            self.gangs.values().filter(|g| untried(g)).filter_map(|g| self.turn(g)).collect();
-        if turns.is_empty() {
-            return;
-        }
+        let gangs = &self.gangs;
+        self.waiting.retain(|id| gangs.get(id).is_some_and(|g| g.phase == Phase::Waiting));
+        let untried = |g: &Gang| g.failed_at.is_none_or(|at| at < self.capacity);
+        let waiting = self.waiting.iter().filter_map(|id| self.gangs.get(id));
+        let mut turns: Vec<Turn> = waiting.filter(|g| untried(g)).filter_map(|g| self.turn(g)).collect();
         turns.sort();
+        let mut failed: Vec<(Arc<Pod>, Refusal)> = Vec::new();
         for turn in turns {
-            self.plan_gang(&turn.gang, effects);
+            let single = self.single_of(&turn.gang);
+            let like = |pod: &Arc<Pod>| failed.iter().find(|(f, _)| alike(&self.settings.rules, f, pod));
+            if let Some((_, refusal)) = single.as_ref().and_then(like) {
+                let refusal = refusal.clone();
+                self.fail(&turn.gang, refusal, effects);
+                continue;
+            }
+            let refusal = self.plan_gang(&turn.gang, effects);
+            failed.extend(single.zip(refusal));
         }
+    }
+
+    /// The pod of a gang of one for which no node is left out.
+    fn single_of(&self, id: &GangId) -> Option<Arc<Pod>> {
+        let gang = self.gangs.get(id).filter(|g| g.excluded.is_empty() && g.members.len() == 1)?;
+        self.pods.get(gang.members.first()?).map(|s| s.pod.clone())
     }
 
     fn turn(&self, gang: &Gang) -> Option<Turn> {
@@ -41,11 +56,11 @@ impl Cluster {
         Some(Turn { priority: Reverse(priority), created, gang: gang.id.clone() })
     }
 
-    /// Plans one gang: all waiting members, else as many as its minimum needs, else nothing.
-    fn plan_gang(&mut self, id: &GangId, effects: &mut Vec<Effect>) {
-        let Some(gang) = self.gangs.get(id) else { return };
+    /// Plans one gang: all waiting members, else as many as its minimum needs, else nothing. Returns why not.
+    fn plan_gang(&mut self, id: &GangId, effects: &mut Vec<Effect>) -> Option<Refusal> {
+        let gang = self.gangs.get(id)?;
         let census = self.census(gang);
-        let Ok((_, min)) = gang.size(&census, true) else { return };
+        let (_, min) = gang.size(&census, true).ok()?;
         let mut members: Vec<Arc<Pod>> =
             census.pending.iter().filter_map(|u| self.pods.get(u)).map(|s| s.pod.clone()).collect();
         let excluded: BTreeSet<_> = gang.excluded.keys().cloned().collect();
@@ -60,8 +75,14 @@ impl Cluster {
             result = plan(site, &members).or(result);
         }
         match result {
-            Ok(placements) => self.release(id, &placements, effects),
-            Err(refusal) => self.fail(id, refusal, effects),
+            Ok(placements) => {
+                self.release(id, &placements, effects);
+                None
+            }
+            Err(refusal) => {
+                self.fail(id, refusal.clone(), effects);
+                Some(refusal)
+            }
         }
     }
 

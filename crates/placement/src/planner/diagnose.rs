@@ -56,7 +56,7 @@ fn free_for_gang(site: Site<'_>, members: &[Arc<Pod>], resource: Resource) -> u6
     let mut usable: Vec<usize> = Vec::new();
     let mut seen: Vec<&Arc<Pod>> = Vec::new();
     for member in members.iter().filter(|m| m.request.get(resource) > 0) {
-        if seen.iter().any(|s| alike(site, s, member)) {
+        if seen.iter().any(|s| alike(site.rules, s, member)) {
             continue;
         }
         seen.push(member);
