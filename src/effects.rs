@@ -65,8 +65,8 @@ fn subject(effect: &Effect) -> Option<&PodUid> {
         | Effect::Unplan(pod)
         | Effect::Recreate(pod)
         | Effect::Bind { pod, .. } => Some(&pod.uid),
-        Effect::Tell { pod, .. } => Some(pod),
-        Effect::Answer(..) => None,
+        // News may overtake what it is about: nothing must wait for an Event to be written.
+        Effect::Tell { .. } | Effect::Answer(..) => None,
     }
 }
 
@@ -77,7 +77,7 @@ struct Queues(HashMap<PodUid, VecDeque<Effect>>);
 impl Queues {
     /// The effect, if it may be carried out now.
     fn push(&mut self, effect: Effect) -> Option<Effect> {
-        let pod = subject(&effect)?.clone();
+        let Some(pod) = subject(&effect).cloned() else { return Some(effect) };
         if let Some(queue) = self.0.get_mut(&pod) {
             queue.push_back(effect);
             return None;

@@ -153,6 +153,5 @@ fn log(effect: &Effect) {
         Effect::Tell { gang, news: News::Planned { pods, nodes }, .. } => {
             info!(%gang, pods, nodes, "gang planned");
         }
-        Effect::Tell { gang, news: News::Binding, .. } => info!(%gang, "gang complete, binding"),
     }
 }

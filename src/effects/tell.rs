@@ -1,7 +1,7 @@
 //! News about a gang → Kubernetes Events, on the owner and on a member.
 //!
 //! Best effort: an Event that cannot be written is logged and forgotten, and few are under way at a time, so that
-//! they never slow down releases. Reasons are [`Refusal::label`]s, `Planned` and `Binding`.
+//! they never slow down releases. Reasons are [`Refusal::label`]s, and `Planned`.
 
 use std::time::Duration;
 
@@ -92,9 +92,6 @@ fn note(news: &News) -> Note {
             "Planned",
             format!("The whole gang has a place: {pods} pods on {nodes} nodes."),
         ),
-        News::Binding => {
-            (EventType::Normal, "Binding", "The gang is together; its pods are being bound.".to_owned())
-        }
     };
     let end = text.floor_char_boundary(LONGEST_NOTE);
     let note = text.get(..end).map(str::to_owned);
@@ -144,7 +141,6 @@ mod tests {
         let (client, api) = script(Vec::new());
         let teller = Teller::new(client, Handle::fixed(View::default()).0);
         teller.tell(&gang("Pod"), &PodUid::from("a"), &News::Planned { pods: 1, nodes: 1 }).await;
-        teller.tell(&gang("Pod"), &PodUid::from("a"), &News::Binding).await;
         assert!(api.calls().is_empty());
     }
 

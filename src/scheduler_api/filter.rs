@@ -47,9 +47,9 @@ pub(super) async fn filter(State(verbs): State<Verbs>, body: Body) -> Result<Res
 fn respond(answer: FilterAnswer, offered: Vec<&str>, body: &str) -> Response {
     match answer {
         FilterAnswer::All => all(offered, body),
-        FilterAnswer::Only(at) => {
+        FilterAnswer::These(positions) => {
             // Nodes without an entry count as unresolvable too (kube-scheduler 1.31), and cost no bytes.
-            let node_names = offered.get(at).copied().into_iter().collect();
+            let node_names = positions.into_iter().filter_map(|at| offered.get(at).copied()).collect();
             Json(FilterResult { node_names, ..FilterResult::default() }).into_response()
         }
         FilterAnswer::Each(verdicts) => each(&offered, &verdicts),
@@ -107,7 +107,7 @@ fn none(offered: &[&str], refusal: &Refusal, gang: Option<&GangId>) -> Response 
 fn decision(answer: &FilterAnswer) -> &'static str {
     match answer {
         FilterAnswer::All => "all",
-        FilterAnswer::Only(_) => "planned node",
+        FilterAnswer::These(_) => "the best",
         FilterAnswer::Each(_) => "some",
         FilterAnswer::None(refusal, _) => refusal.label(),
     }

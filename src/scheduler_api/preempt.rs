@@ -55,7 +55,7 @@ fn candidates<'a>(args: &'a PreemptionArgs<'_>) -> BTreeMap<&'a str, MetaVictims
 fn agreed(answer: FilterAnswer, offered: usize) -> Vec<bool> {
     match answer {
         FilterAnswer::All => vec![true; offered],
-        FilterAnswer::Only(planned) => (0..offered).map(|at| at == planned).collect(),
+        FilterAnswer::These(these) => (0..offered).map(|at| these.contains(&at)).collect(),
         FilterAnswer::Each(verdicts) => {
             verdicts.iter().map(|v| matches!(v, Ok(()) | Err(Refusal::Insufficient { .. }))).collect()
         }

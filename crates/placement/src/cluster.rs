@@ -107,7 +107,7 @@ impl Cluster {
             for id in core::mem::take(&mut self.dirty) {
                 self.look_at(&id, now, effects);
             }
-            self.plan_queue(effects);
+            self.plan_queue(now, effects);
         }
     }
 

@@ -55,6 +55,4 @@ pub enum News {
         /// Nodes used.
         nodes: u64,
     },
-    /// The gang's minimum arrived; the Bindings are being posted.
-    Binding,
 }

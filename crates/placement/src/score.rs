@@ -9,6 +9,7 @@ mod packing;
 
 use alloc::vec::Vec;
 
+use crate::ids::NodeName;
 use crate::node_state::NodeState;
 use crate::pod::Pod;
 use crate::pool::PoolRule;
@@ -16,17 +17,30 @@ use crate::pool::PoolRule;
 /// Highest score of the extender protocol (`MaxExtenderPriority`).
 pub const SCORE_MAX: u8 = 10;
 
+/// Total order of the nodes that will do for a GPU pod; the smallest is best.
+pub(crate) fn rank<'a>(
+    state: &'a NodeState,
+    pod: &Pod,
+    rule: Option<&PoolRule>,
+) -> (bool, u64, &'a NodeName) {
+    (!in_pool(state, rule), packing::spare(state, &pod.request), &state.node.name)
+}
+
+fn in_pool(state: &NodeState, rule: Option<&PoolRule>) -> bool {
+    rule.is_none_or(|r| state.purposes.contains(&r.purpose))
+}
+
 /// A score for each node; unknown nodes get 0.
 pub(crate) fn scores(pod: &Pod, rule: Option<&PoolRule>, nodes: &[Option<&NodeState>]) -> Vec<u8> {
-    let in_pool = |s: &NodeState| rule.is_none_or(|r| s.purposes.contains(&r.purpose));
+    let in_pool = |s: &NodeState| in_pool(s, rule);
     if !pod.wants_gpus() {
         return nodes.iter().map(|n| n.map_or(0, |s| cpu_only::score(s, in_pool(s)))).collect();
     }
     let mut scores: Vec<u8> =
         nodes.iter().map(|n| n.map_or(0, |s| packing::score(s, &pod.request, in_pool(s)))).collect();
     let known = nodes.iter().enumerate().filter_map(|(at, n)| n.map(|s| (at, s)));
-    let best = known.map(|(at, s)| (!in_pool(s), packing::spare(s, &pod.request), &s.node.name, at)).min();
-    if let Some(score) = best.and_then(|(.., at)| scores.get_mut(at)) {
+    let best = known.map(|(at, s)| (rank(s, pod, rule), at)).min();
+    if let Some(score) = best.and_then(|(_, at)| scores.get_mut(at)) {
         *score = SCORE_MAX;
     }
     scores

@@ -42,13 +42,16 @@ pub struct View {
 pub enum FilterAnswer {
     /// Every node will do.
     All,
-    /// Just this one.
-    Only(usize),
+    /// Just these, best first.
+    These(Vec<usize>),
     /// One verdict per name offered.
     Each(Vec<Result<(), Refusal>>),
     /// None, all for one reason, which is the gang's if there is one.
     None(Refusal, Option<GangId>),
 }
+
+/// How many nodes a single GPU pod is offered at most, so that kube-scheduler's own preferences still have a say.
+const SHORTLIST: usize = 32;
 
 impl View {
     /// Which of the offered nodes the pod may use. `pod` is the pod as kube-scheduler sent it; what the watch
@@ -61,7 +64,7 @@ impl View {
         if let Some(stamp) = state.and_then(|s| s.stamp.as_ref()) {
             let gang = || state.and_then(|s| s.gang.clone());
             return match offered.iter().position(|n| *n == stamp.node.as_str()) {
-                Some(at) => FilterAnswer::Only(at),
+                Some(at) => FilterAnswer::These([at].to_vec()),
                 None => FilterAnswer::None(Refusal::PlannedNodeNotOffered, gang()),
             };
         }
@@ -102,7 +105,26 @@ impl View {
             if pod.wants_gpus() || reserved { state.room_for(&pod.request) } else { Ok(()) }
         };
         let verdicts: Vec<_> = self.resolve(offered).map(verdict).collect();
-        if verdicts.iter().all(Result::is_ok) { FilterAnswer::All } else { FilterAnswer::Each(verdicts) }
+        let passed = verdicts.iter().filter(|v| v.is_ok()).count();
+        if pod.wants_gpus() && passed > SHORTLIST {
+            return FilterAnswer::These(self.shortlist(pod, offered, &verdicts));
+        }
+        if passed == verdicts.len() { FilterAnswer::All } else { FilterAnswer::Each(verdicts) }
+    }
+
+    /// The best of the nodes that passed: kube-scheduler's own scoring of a thousand nodes, and the names and
+    /// scores of a thousand nodes on the wire, cost more than everything else about a pod.
+    fn shortlist(&self, pod: &Pod, offered: &[&str], verdicts: &[Result<(), Refusal>]) -> Vec<usize> {
+        let rule = rule_for(&self.settings.rules, pod);
+        let candidates = self.resolve(offered).zip(verdicts).enumerate().filter(|(_, (_, v))| v.is_ok());
+        let known = candidates.filter_map(|(at, (state, _))| Some((score::rank(state?, pod, rule), at)));
+        let mut ranked: Vec<_> = known.collect();
+        if ranked.len() > SHORTLIST {
+            ranked.select_nth_unstable(SHORTLIST);
+            ranked.truncate(SHORTLIST);
+        }
+        ranked.sort_unstable();
+        ranked.into_iter().map(|(_, at)| at).collect()
     }
 
     /// A score from 0 to 10 for each offered node, with one best node alone at the top where the pod has GPUs.

@@ -288,7 +288,7 @@ fn filter_answers_from_the_plan_and_prioritize_puts_one_node_on_top() {
     let node = planned.stamp.clone().unwrap().node;
     let view = world.cluster.view();
     let at = names.iter().position(|n| *n == node.as_str()).unwrap();
-    assert_eq!(view.filter(&planned, &names), FilterAnswer::Only(at));
+    assert_eq!(view.filter(&planned, &names), FilterAnswer::These(vec![at]));
     let others: Vec<&str> = names.iter().copied().filter(|n| *n != node.as_str()).collect();
     assert!(matches!(
         view.filter(&planned, &others),

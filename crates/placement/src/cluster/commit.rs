@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::release::unplan;
 use super::{Ask, Cluster};
-use crate::effect::{Effect, News};
+use crate::effect::Effect;
 use crate::event::Outcome;
 use crate::gang::Phase;
 use crate::ids::{AskId, Epoch, GangId, NodeName, PodUid};
@@ -139,14 +139,10 @@ impl Cluster {
         if !plan.open && !plan.places.keys().all(published) {
             return;
         }
-        let first_time = !plan.open;
         if let Some(gang) = self.gang_mut(id)
             && let Phase::Released(plan) = &mut gang.phase
         {
             plan.open = true;
-        }
-        if first_time && let Some(pod) = arrived.first() {
-            effects.push(Effect::Tell { gang: id.clone(), pod: pod.clone(), news: News::Binding });
         }
         for uid in arrived {
             self.post(&uid, effects);

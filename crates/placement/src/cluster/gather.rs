@@ -42,7 +42,7 @@ impl Cluster {
                 gang.refusal = refusal;
             }
         }
-        self.tell(id, effects);
+        self.tell(id, now, effects);
     }
 
     /// Phase of a gang without a plan, and why it is not further.
@@ -165,12 +165,18 @@ impl Cluster {
         }
     }
 
-    /// Tells people of a gang's state, once per change of its reason.
-    pub(super) fn tell(&mut self, id: &GangId, effects: &mut Vec<Effect>) {
+    /// Tells people of a gang's state, once per change of its reason. That members or their owner are missing is
+    /// no news while they may still be on their way.
+    pub(super) fn tell(&mut self, id: &GangId, now: Time, effects: &mut Vec<Effect>) {
+        let grace = self.settings.owner_grace;
         let Some(gang) = self.gang_mut(id) else { return };
         let Some(refusal) = gang.refusal.clone() else { return };
         // `Queued` lasts until the planner has had its turn, and is no news.
         if refusal == Refusal::Queued || gang.told == Some(refusal.label()) {
+            return;
+        }
+        let coming = matches!(refusal, Refusal::WaitingForMembers { .. } | Refusal::OwnerUnreadable(_));
+        if coming && now.since(gang.since) < grace {
             return;
         }
         if let Some(pod) = gang.members.first().cloned() {

@@ -22,7 +22,7 @@ use crate::time::Time;
 impl Cluster {
     /// Tries every waiting gang for which something may have changed since it failed, in order. Single pods that
     /// ask for what another one has just been refused are refused with it.
-    pub(super) fn plan_queue(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn plan_queue(&mut self, now: Time, effects: &mut Vec<Effect>) {
         let gangs = &self.gangs;
         self.waiting.retain(|id| gangs.get(id).is_some_and(|g| g.phase == Phase::Waiting));
         let untried = |g: &Gang| g.failed_at.is_none_or(|at| at < self.capacity);
@@ -35,10 +35,10 @@ impl Cluster {
             let like = |pod: &Arc<Pod>| failed.iter().find(|(f, _)| alike(&self.settings.rules, f, pod));
             if let Some((_, refusal)) = single.as_ref().and_then(like) {
                 let refusal = refusal.clone();
-                self.fail(&turn.gang, refusal, effects);
+                self.fail(&turn.gang, refusal, now, effects);
                 continue;
             }
-            let refusal = self.plan_gang(&turn.gang, effects);
+            let refusal = self.plan_gang(&turn.gang, now, effects);
             failed.extend(single.zip(refusal));
         }
     }
@@ -57,7 +57,7 @@ impl Cluster {
     }
 
     /// Plans one gang: all waiting members, else as many as its minimum needs, else nothing. Returns why not.
-    fn plan_gang(&mut self, id: &GangId, effects: &mut Vec<Effect>) -> Option<Refusal> {
+    fn plan_gang(&mut self, id: &GangId, now: Time, effects: &mut Vec<Effect>) -> Option<Refusal> {
         let gang = self.gangs.get(id)?;
         let census = self.census(gang);
         let (_, min) = gang.size(&census, true).ok()?;
@@ -80,7 +80,7 @@ impl Cluster {
                 None
             }
             Err(refusal) => {
-                self.fail(id, refusal.clone(), effects);
+                self.fail(id, refusal.clone(), now, effects);
                 Some(refusal)
             }
         }
@@ -131,7 +131,7 @@ impl Cluster {
 
     /// Writes down why a gang could not be planned. Members that an earlier release narrowed to a node they
     /// can no longer have are made anew: their gate cannot come back.
-    fn fail(&mut self, id: &GangId, refusal: Refusal, effects: &mut Vec<Effect>) {
+    fn fail(&mut self, id: &GangId, refusal: Refusal, now: Time, effects: &mut Vec<Effect>) {
         let capacity = self.capacity;
         let Some(gang) = self.gang_mut(id) else { return };
         // The first words after an exclusion are kube-scheduler's own; they say more than "no node left".
@@ -150,7 +150,7 @@ impl Cluster {
                 && s.pod.narrowed()
         });
         effects.extend(stuck.map(|s| Effect::Recreate(s.pod.clone())));
-        self.tell(id, effects);
+        self.tell(id, now, effects);
     }
 
     /// A release that is certain to have happened makes its member's plan durable. One that is certain not to happen makes the plan void: the gang is planned again without it.

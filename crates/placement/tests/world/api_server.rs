@@ -83,7 +83,7 @@ impl World {
             .collect();
         let passed: Vec<&str> = match view.filter(&pod, &feasible) {
             FilterAnswer::All => feasible.clone(),
-            FilterAnswer::Only(at) => vec![feasible[at]],
+            FilterAnswer::These(each) => each.iter().map(|at| feasible[*at]).collect(),
             FilterAnswer::Each(each) => {
                 feasible.iter().zip(&each).filter(|(_, v)| v.is_ok()).map(|(n, _)| *n).collect()
             }
