@@ -39,6 +39,7 @@ e2e: tools ## The real control plane: every promise of the README, gated and ung
 .PHONY: bench
 bench: tools ## Figures, each beside its floor from the same run
 	cargo build --release --locked
+	cargo bench --quiet --locked -p muster-placement --bench plan
 	cargo run --release --quiet --locked -p muster-lab -- bench --muster target/release/muster $(ARGS)
 
 .PHONY: deny

@@ -17,12 +17,11 @@ use crate::pool::PoolRule;
 /// Highest score of the extender protocol (`MaxExtenderPriority`).
 pub const SCORE_MAX: u8 = 10;
 
+/// Outside its pool, GPUs left over, name.
+pub(crate) type Rank<'a> = (bool, u64, &'a NodeName);
+
 /// Total order of the nodes that will do for a GPU pod; the smallest is best.
-pub(crate) fn rank<'a>(
-    state: &'a NodeState,
-    pod: &Pod,
-    rule: Option<&PoolRule>,
-) -> (bool, u64, &'a NodeName) {
+pub(crate) fn rank<'a>(state: &'a NodeState, pod: &Pod, rule: Option<&PoolRule>) -> Rank<'a> {
     (!in_pool(state, rule), packing::spare(state, &pod.request), &state.node.name)
 }
 

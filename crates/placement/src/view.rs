@@ -13,7 +13,7 @@ use crate::ledger::Claim;
 use crate::node_state::NodeState;
 use crate::pod::{Membership, Pod};
 use crate::pod_state::PodState;
-use crate::pool::{Strength, rule_for};
+use crate::pool::{PoolRule, Strength, rule_for};
 use crate::refusal::Refusal;
 use crate::score;
 use crate::settings::Settings;
@@ -90,41 +90,26 @@ impl View {
         })
     }
 
-    /// A pod of no gang: every node with room that nobody holds. kube-scheduler has checked all the rest.
+    /// A pod of no gang: every node with room that nobody holds, or the best of them. kube-scheduler has checked
+    /// all the rest.
     fn filter_single(&self, pod: &Pod, offered: &[&str]) -> FilterAnswer {
         let rule = rule_for(&self.settings.rules, pod);
-        let required = rule.filter(|r| r.strength == Strength::Required);
-        let quiet = !pod.wants_gpus() && required.is_none();
-        let verdict = |state: Option<&NodeState>| {
-            let Some(state) = state else { return if quiet { Ok(()) } else { Err(Refusal::NodeUnknown) } };
-            if required.is_some_and(|r| !state.purposes.contains(&r.purpose)) {
-                return Err(Refusal::PoolMismatch);
+        let mut passed = Vec::with_capacity(if pod.wants_gpus() { offered.len() } else { 0 });
+        let mut all = true;
+        for (at, state) in self.resolve(offered).enumerate() {
+            match single_may_use(state, pod, rule) {
+                Ok(()) if pod.wants_gpus() => passed.extend(state.map(|s| (score::rank(s, pod, rule), at))),
+                Ok(()) => {}
+                Err(_) => all = false,
             }
-            // Without holds kube-scheduler's own count of CPU and memory is as good as ours.
-            let reserved = state.account.held.pods > 0;
-            if pod.wants_gpus() || reserved { state.room_for(&pod.request) } else { Ok(()) }
-        };
-        let verdicts: Vec<_> = self.resolve(offered).map(verdict).collect();
-        let passed = verdicts.iter().filter(|v| v.is_ok()).count();
-        if pod.wants_gpus() && passed > SHORTLIST {
-            return FilterAnswer::These(self.shortlist(pod, offered, &verdicts));
         }
-        if passed == verdicts.len() { FilterAnswer::All } else { FilterAnswer::Each(verdicts) }
-    }
-
-    /// The best of the nodes that passed: kube-scheduler's own scoring of a thousand nodes, and the names and
-    /// scores of a thousand nodes on the wire, cost more than everything else about a pod.
-    fn shortlist(&self, pod: &Pod, offered: &[&str], verdicts: &[Result<(), Refusal>]) -> Vec<usize> {
-        let rule = rule_for(&self.settings.rules, pod);
-        let candidates = self.resolve(offered).zip(verdicts).enumerate().filter(|(_, (_, v))| v.is_ok());
-        let known = candidates.filter_map(|(at, (state, _))| Some((score::rank(state?, pod, rule), at)));
-        let mut ranked: Vec<_> = known.collect();
-        if ranked.len() > SHORTLIST {
-            ranked.select_nth_unstable(SHORTLIST);
-            ranked.truncate(SHORTLIST);
+        if passed.len() > SHORTLIST {
+            return FilterAnswer::These(shortlist(passed));
         }
-        ranked.sort_unstable();
-        ranked.into_iter().map(|(_, at)| at).collect()
+        if all {
+            return FilterAnswer::All;
+        }
+        FilterAnswer::Each(self.resolve(offered).map(|state| single_may_use(state, pod, rule)).collect())
     }
 
     /// A score from 0 to 10 for each offered node, with one best node alone at the top where the pod has GPUs.
@@ -155,4 +140,31 @@ impl View {
             .and_then(|at| self.nodes.get(at))
             .map(Arc::as_ref)
     }
+}
+
+/// Whether a pod of no gang may go to a node.
+fn single_may_use(state: Option<&NodeState>, pod: &Pod, rule: Option<&PoolRule>) -> Result<(), Refusal> {
+    let required = rule.filter(|r| r.strength == Strength::Required);
+    let Some(state) = state else {
+        // kube-scheduler may know a node before we do; a pod that asks nothing of us may go there.
+        let indifferent = !pod.wants_gpus() && required.is_none();
+        return if indifferent { Ok(()) } else { Err(Refusal::NodeUnknown) };
+    };
+    if required.is_some_and(|r| !state.purposes.contains(&r.purpose)) {
+        return Err(Refusal::PoolMismatch);
+    }
+    // Without holds kube-scheduler's own count of CPU and memory is as good as ours.
+    let reserved = state.account.held.pods > 0;
+    if pod.wants_gpus() || reserved { state.room_for(&pod.request) } else { Ok(()) }
+}
+
+/// The best of the nodes that passed, best first: kube-scheduler's own scoring of a thousand nodes, and the names
+/// and scores of a thousand nodes on the wire, cost more than everything else about a pod.
+fn shortlist(mut ranked: Vec<(score::Rank<'_>, usize)>) -> Vec<usize> {
+    if ranked.len() > SHORTLIST {
+        ranked.select_nth_unstable(SHORTLIST);
+        ranked.truncate(SHORTLIST);
+    }
+    ranked.sort_unstable();
+    ranked.into_iter().map(|(_, at)| at).collect()
 }

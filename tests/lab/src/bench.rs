@@ -1,9 +1,49 @@
-//! Figures of `make bench`.
+//! Figures of `make bench`, each beside its floor or its peer from the same run.
+//!
+//! Wall time on a shared machine moves twofold, so every figure has processor time beside it, what is compared
+//! takes turns (A B A B), and only ratios mean something elsewhere. Nothing here passes or fails.
+#![allow(clippy::print_stdout, reason = "printing figures is what it is for")]
 
-/// Runs them.
-///
-/// # Errors
-/// None yet.
-pub async fn run(_muster: &std::path::Path, _only: Option<String>) -> anyhow::Result<()> {
-    Ok(())
+mod arrivals;
+mod caller;
+mod constant;
+mod end_to_end;
+mod figures;
+mod filter;
+mod processes;
+mod restart;
+mod trial;
+mod ways;
+mod workload;
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+/// Runs all of them, or only `filter`, `e2e` or `restart`. (`constant` is not for people: it serves the floor that
+/// `filter` is measured against, in a process of its own.)
+pub async fn run(muster: &Path, only: Option<String>) -> Result<()> {
+    if only.as_deref() == Some(constant::NAME) {
+        return constant::serve().await;
+    }
+    println!("{}", machine());
+    match only.as_deref() {
+        None => {
+            filter::run(muster).await?;
+            end_to_end::run(muster).await
+        }
+        Some("filter") => filter::run(muster).await,
+        Some("e2e") => end_to_end::run(muster).await,
+        Some("restart") => restart::run(muster).await,
+        Some(other) => bail!("there are no figures named {other:?}: filter, e2e, restart"),
+    }
+}
+
+/// The machine, since absolute figures mean nothing without it.
+fn machine() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = model.map_or("unknown processor", |(_, name)| name);
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    format!("machine: {cores} cores, {model}; everything runs on it, so programs compete")
 }

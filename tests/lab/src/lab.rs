@@ -149,6 +149,11 @@ impl Lab {
         self.site.binaries.program(name)
     }
 
+    /// A program of the control plane other than kube-scheduler, by its name: `etcd`, `kube-apiserver`, `kwok`, …
+    pub fn process(&self, name: &str) -> Option<&Process> {
+        self.processes().find(|process| process.name() == name)
+    }
+
     /// All that a program has written, by its name: `etcd`, `kube-apiserver`, `kwok`, `muster`, …
     pub fn log(&self, name: &str) -> Result<String> {
         let file = self.site.dir.join(format!("{name}.log"));

@@ -99,6 +99,11 @@ impl Lab {
         self.scheduler().as_ref().context("no scheduler runs")?.process.resume()
     }
 
+    /// kube-scheduler's process id, if one runs.
+    pub fn scheduler_pid(&self) -> Option<u32> {
+        self.scheduler().as_ref().map(|scheduler| scheduler.process.pid())
+    }
+
     /// kube-scheduler's metrics in Prometheus' text format.
     pub async fn scheduler_metrics(&self) -> Result<String> {
         let url = self.scheduler().as_ref().context("no scheduler runs")?.url.clone();

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{Cluster, End, Gather, Setup};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Tells the story on 3 nodes of 2 GPUs.
 pub async fn tell(muster: &Path) -> Result<Cluster> {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use support::jobs::tfjob;
 use support::{grants, ledger_is_true, never_bound, no_gpu_twice, node_of, whole_gangs};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn plan_of(pod: &Pod) -> Option<Value> {
     serde_json::from_str(pod.annotations().get("muster.dev/plan")?).ok()

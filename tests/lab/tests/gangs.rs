@@ -12,7 +12,7 @@ use muster_lab::{Cluster, End, Gather, Setup};
 use support::jobs::{end_whole_gangs, named_gang, numbers, tfjob};
 use support::{gang_of, grants, ledger_is_true, never_bound, no_gpu_twice, no_node_overfull, whole_gangs};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Waits until all `size` members of a gang run, and returns their names.
 async fn wait_gang(cluster: &Cluster, gang: &str, size: usize) -> Result<Vec<String>> {
@@ -133,7 +133,7 @@ async fn fifty_gangs(gather: Gather, kills: usize) -> Result<()> {
     for i in 0..50 {
         let (members, gpus) = (1 + number() % 4, 1 + number() % 3);
         let name = format!("gang-{i}");
-        if number() % 2 == 0 {
+        if number().is_multiple_of(2) {
             manifests.push(tfjob(&name, members, gpus, 1));
             sizes.insert(name, members as usize + 1);
         } else {
@@ -157,7 +157,7 @@ async fn fifty_gangs(gather: Gather, kills: usize) -> Result<()> {
     };
     let ending = cluster.lab.wait_every(
         "fifty gangs to run",
-        Duration::from_secs(240),
+        Duration::from_mins(4),
         Duration::from_millis(300),
         async || {
             let begun = end_whole_gangs(&cluster, &sizes).await?;

@@ -102,16 +102,8 @@ async fn annotations_and_gates_are_musters_alone() -> Result<()> {
     let cluster = Cluster::start(Setup::new(Gather::Gated, 1, 4)).await?;
     let forged = pod("forged", "{}")
         .replace("namespace: default}", "namespace: default, annotations: {muster.dev/grant: x}}");
-    let error = format!(
-        "{:#}",
-        cluster
-            .lab
-            .apply(&forged)
-            .await
-            .err()
-            .map(anyhow::Error::from)
-            .unwrap_or(anyhow::anyhow!("it was accepted"))
-    );
+    let accepted = || anyhow::anyhow!("it was accepted");
+    let error = format!("{:#}", cluster.lab.apply(&forged).await.err().unwrap_or_else(accepted));
     assert!(error.contains("written by Muster only"), "{error}");
     cluster.lab.apply(&tfjob("job", 9, 1, 1)).await?;
     cluster.wait_reason("default", "TFJob", "job").await?;

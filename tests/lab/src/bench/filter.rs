@@ -1,0 +1,225 @@
+//! Filter over HTTP, as kube-scheduler calls it, beside a server that answers the same bytes without looking.
+//!
+//! 5,000 real nodes, each with a report. Their kubelets are not played: kwok and the controller manager are stopped
+//! first, so that the machine is at rest, and the pods tolerate what unready nodes are tainted with.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::PostParams;
+use serde_json::{Value, json};
+
+use super::caller::{Caller, Request};
+use super::constant::{self, Constant};
+use super::figures::{number, percentile, us};
+use super::processes::{at_rest, cpu};
+use super::workload;
+use crate::cluster::repository;
+use crate::nodes::gpu_node;
+use crate::process::Process;
+use crate::reports::Reports;
+use crate::wait::until;
+use crate::{Lab, MusterOptions, Options, ports};
+
+const NODES: usize = 5_000;
+const OFFERED: [usize; 3] = [1, 500, 5_000];
+/// Calls of one server before the other one has its turn.
+const TURN: usize = 50;
+const TURNS: usize = 30;
+/// Size of a pod's JSON with what training operators put into it.
+const POD_BYTES: usize = 6_700;
+
+/// A pod, and what filter says to it.
+const CASES: [(&str, &str); 3] = [
+    ("planned-0", "planned member: its node"),
+    ("single", "single GPU pod: all nodes"),
+    ("refused-0", "member of a gang that waits: none"),
+];
+
+/// Prints the table.
+pub(super) async fn run(muster: &Path) -> Result<()> {
+    println!(
+        "\nfilter over HTTP, {NODES} nodes known, pod of {POD_BYTES} bytes, one caller; floor: axum, constant answer"
+    );
+    let (lab, muster, port) = start(muster).await?;
+    let pods = create_pods(&lab).await?;
+    let constant = Constant::start()?;
+    let mut ours = Caller::connect(port)?;
+    let mut floor = Caller::connect(constant.port)?;
+    at_rest(&lab, Some(muster.pid())).await?;
+    println!(
+        "{:>6} {:34} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>8} {:>8}",
+        "names",
+        "case",
+        "answer B",
+        "p50 us",
+        "p99 us",
+        "floor p50",
+        "floor p99",
+        "ratio",
+        "cpu us",
+        "floor cpu"
+    );
+    for offered in OFFERED {
+        for (pod, case) in CASES {
+            let pod = pods.get(pod).context("a pod is missing")?;
+            let body = body(pod, &names_with(planned_node(&mut ours, pods.get("planned-0"))?, offered));
+            let request = Request::post("/v1/extender/filter", body.as_bytes());
+            let answer = ours.call(&request)?.to_vec();
+            floor.call(&Request::post(constant::SET, &answer))?;
+            let asked = Request::post(constant::ASK, body.as_bytes());
+            let mut pair =
+                [Side::new(&mut ours, muster.pid(), &request), Side::new(&mut floor, constant.pid(), &asked)];
+            for _ in 0..TURNS {
+                pair.iter_mut().try_for_each(Side::turn)?;
+            }
+            let [ours, floor] = pair.map(Side::figures);
+            println!(
+                "{offered:>6} {case:34} {:>8} {:>8.0} {:>8.0} {:>8.0} {:>8.0} {:>7.2} {:>8.0} {:>8.0}",
+                answer.len(),
+                ours.p50,
+                ours.p99,
+                floor.p50,
+                floor.p99,
+                ours.p50 / floor.p50,
+                ours.cpu,
+                floor.cpu
+            );
+        }
+    }
+    Ok(())
+}
+
+/// One server in one comparison.
+struct Side<'a> {
+    caller: &'a mut Caller,
+    pid: u32,
+    request: &'a Request,
+    times: Vec<Duration>,
+    cpu: Duration,
+}
+
+/// Microseconds per call.
+struct Figures {
+    p50: f64,
+    p99: f64,
+    cpu: f64,
+}
+
+impl<'a> Side<'a> {
+    fn new(caller: &'a mut Caller, pid: u32, request: &'a Request) -> Self {
+        Side { caller, pid, request, times: Vec::with_capacity(TURN * TURNS), cpu: Duration::ZERO }
+    }
+
+    fn turn(&mut self) -> Result<()> {
+        let before = cpu(self.pid)?;
+        for _ in 0..TURN {
+            let start = Instant::now();
+            self.caller.call(self.request)?;
+            self.times.push(start.elapsed());
+        }
+        self.cpu += cpu(self.pid)?.saturating_sub(before);
+        Ok(())
+    }
+
+    fn figures(mut self) -> Figures {
+        let calls = number(self.times.len());
+        let mut p = |percent| us(percentile(&mut self.times, percent));
+        Figures { p50: p(50), p99: p(99), cpu: us(self.cpu) / calls }
+    }
+}
+
+/// A control plane with 5,000 nodes and Muster, which has a report of each.
+async fn start(program: &Path) -> Result<(Lab, Process, u16)> {
+    let lab = Lab::start(Options::default()).await?;
+    lab.apply_file(repository().join("deploy/rbac.yaml")).await?;
+    for name in ["kwok", "kube-controller-manager"] {
+        lab.process(name).context("a program is missing")?.pause()?;
+    }
+    lab.create_nodes((0..NODES).map(|at| gpu_node(node_name(at)))).await?;
+    let [port] = ports::free()?;
+    let config = lab.dir().join("muster.yaml");
+    std::fs::write(&config, format!("listen: 127.0.0.1:{port}\n")).context("write muster.yaml")?;
+    let muster = lab.start_muster(MusterOptions::new(program, config))?;
+    let url = format!("http://127.0.0.1:{port}");
+    muster.wait_ready(&format!("{url}/readyz"), Duration::from_secs(30)).await?;
+    Reports::start(&url, (0..NODES).map(|at| (node_name(at), 8))).send_all().await?;
+    Ok((lab, muster, port))
+}
+
+/// 49 bytes, as clouds name their nodes.
+fn node_name(at: usize) -> String {
+    format!("gpu-pool-a100-{at:05}.eu-central-1.compute.internal")
+}
+
+/// The pods of [`CASES`], as the API server shows them. One gang of two is whole and planned, one of three is not.
+async fn create_pods(lab: &Lab) -> Result<BTreeMap<String, Value>> {
+    let api: Api<Pod> = Api::namespaced(lab.client(), "default");
+    let filler = "x".repeat(POD_BYTES - 2_600);
+    let mut pods = BTreeMap::new();
+    for (name, gang) in [
+        ("planned-0", Some(("planned", 2))),
+        ("planned-1", Some(("planned", 2))),
+        ("refused-0", Some(("refused", 3))),
+        ("refused-1", Some(("refused", 3))),
+        ("single", None),
+    ] {
+        let mut pod = workload::pod(name, gang);
+        if let Some(spec) = &mut pod.spec {
+            spec.tolerations = serde_json::from_value(json!([{"operator": "Exists"}]))?;
+            for container in &mut spec.containers {
+                container.env = serde_json::from_value(json!([{"name": "TF_CONFIG", "value": filler}]))?;
+            }
+        }
+        api.create(&PostParams::default(), &pod).await.with_context(|| format!("create pod {name}"))?;
+    }
+    let planned = until(Duration::from_secs(20), Duration::from_millis(50), async || {
+        let pod = api.get("planned-0").await?;
+        Ok(pod.metadata.annotations.is_some_and(|all| all.contains_key("muster.dev/plan")).then_some(()))
+    });
+    planned.await.context("the gang of two is not planned")?;
+    for pod in api.list(&kube::api::ListParams::default()).await? {
+        let mut value = serde_json::to_value(&pod)?;
+        // kube-scheduler sends neither, and since 1.36 no managed fields.
+        if let Some(object) = value.as_object_mut() {
+            object.retain(|key, _| key != "kind" && key != "apiVersion");
+        }
+        if let Some(meta) = value["metadata"].as_object_mut() {
+            meta.remove("managedFields");
+        }
+        pods.insert(pod.metadata.name.unwrap_or_default(), value);
+    }
+    Ok(pods)
+}
+
+/// The node that filter lets a planned pod have, out of all.
+fn planned_node(caller: &mut Caller, pod: Option<&Value>) -> Result<usize> {
+    let all: Vec<String> = (0..NODES).map(node_name).collect();
+    let body = body(pod.context("no planned pod")?, &all);
+    let answer: Value =
+        serde_json::from_slice(caller.call(&Request::post("/v1/extender/filter", body.as_bytes()))?)?;
+    let names = answer["NodeNames"].as_array().context("no NodeNames")?;
+    ensure!(names.len() == 1, "a planned pod may have {} nodes", names.len());
+    let name = names.first().and_then(Value::as_str).unwrap_or_default();
+    all.iter().position(|one| one == name).context("the planned node does not exist")
+}
+
+/// So many names around a node's, nearly in order, as kube-scheduler's sixteen workers leave them.
+fn names_with(planned: usize, offered: usize) -> Vec<String> {
+    let first = (planned + NODES - offered / 2) % NODES;
+    let mut names: Vec<String> = (0..offered).map(|at| node_name((first + at) % NODES)).collect();
+    for pair in names.chunks_mut(10) {
+        if pair.len() > 1 {
+            pair.swap(0, 1);
+        }
+    }
+    names
+}
+
+fn body(pod: &Value, names: &[String]) -> String {
+    format!(r#"{{"Pod":{pod},"Nodes":null,"NodeNames":{}}}"#, json!(names))
+}
