@@ -125,3 +125,32 @@ async fn annotations_and_gates_are_musters_alone() -> Result<()> {
     assert_eq!(pod.annotations().get("example.com/mine").map(String::as_str), Some("yes"));
     Ok(())
 }
+
+/// The admission policy leaves other gates in place, adds ours once, and leaves other pods alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_policy_adds_one_gate_to_gpu_pods_only() -> Result<()> {
+    let cluster = Cluster::start(Setup::new(Gather::Gated, 1, 4)).await?;
+    let gated = |name: &str, gates: &str| {
+        pod(name, "{limits: {nvidia.com/gpu: 1}}")
+            .replace("spec:\n", &format!("spec:\n  schedulingGates: {gates}\n"))
+    };
+    cluster.lab.apply(&gated("foreign", "[{name: example.com/quota}]")).await?;
+    cluster.lab.apply(&gated("both", "[{name: muster.dev/gang}, {name: example.com/quota}]")).await?;
+    cluster.lab.apply(&pod("plain", "{requests: {cpu: 100m}}")).await?;
+    let pods = cluster.lab.pods("default").await?;
+    let seen = |name: &str| {
+        let spec = pods.iter().find(|p| p.name_any() == name).and_then(|p| p.spec.as_ref());
+        let mut gates: Vec<String> = spec
+            .into_iter()
+            .flat_map(|s| s.scheduling_gates.iter().flatten())
+            .map(|g| g.name.clone())
+            .collect();
+        gates.sort();
+        (gates, spec.and_then(|s| s.scheduler_name.clone()).unwrap_or_default())
+    };
+    let two = || vec!["example.com/quota".to_owned(), "muster.dev/gang".to_owned()];
+    assert_eq!(seen("foreign"), (two(), "muster".to_owned()));
+    assert_eq!(seen("both"), (two(), "muster".to_owned()));
+    assert_eq!(seen("plain"), (vec![], "default-scheduler".to_owned()));
+    Ok(())
+}
