@@ -230,17 +230,14 @@ fn folder(options: &Options) -> Result<(PathBuf, Option<tempfile::TempDir>)> {
 
 /// Waits until the API server is ready and returns the administrator's client.
 async fn serving(site: &Site, etcd: &Process, api_server: &Process) -> Result<Client> {
-    // The API server makes its certificate itself, so a client can only be made once that is written.
-    let mut made: Option<Client> = None;
+    // The API server makes its certificate itself. A client made while the file is only half written trusts nobody,
+    // so each try makes its own.
     let ready = until(START_TIMEOUT, Duration::from_millis(20), async || {
         etcd.ensure_running()?;
         api_server.ensure_running()?;
-        if made.is_none() {
-            made = Some(identity::client(&site.kubeconfig(ADMIN)).await?);
-        }
-        let Some(client) = &made else { return Ok(None) };
-        http::get(client, "/readyz").await?;
-        Ok(Some(client.clone()))
+        let client = identity::client(&site.kubeconfig(ADMIN)).await?;
+        http::get(&client, "/readyz").await?;
+        Ok(Some(client))
     });
     ready.await.with_context(|| format!("the API server is not ready\n{}", tail(api_server.log(), 15)))
 }
