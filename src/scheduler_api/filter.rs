@@ -100,7 +100,9 @@ fn none(offered: &[&str], refusal: &Refusal, gang: Option<&GangId>) -> Response 
         // An error, so that the pod waits for a time and not for an event, and no autoscaler hears of it.
         return Json(FilterResult { error: &message, ..FilterResult::default() }).into_response();
     }
-    let refused = offered.iter().map(|name| (*name, message.as_str())).collect();
+    // One entry speaks for all: a node without one counts as unresolvable too (kube-scheduler 1.31, and patch
+    // releases since 1.28), and the same words for each of thousands of nodes would be half a megabyte.
+    let refused = offered.first().map(|name| (*name, message.as_str())).into_iter().collect();
     Json(FilterResult { refused, ..FilterResult::default() }).into_response()
 }
 

@@ -43,6 +43,7 @@ fn main() {
     publication();
     life_of_a_pod();
     queue();
+    filter();
 }
 
 /// Planning whole gangs on a draft. The floor is one look at every node.
@@ -116,6 +117,16 @@ fn queue() {
     let site = Site { nodes: &full, rules: &[], excluded: &BTreeSet::new() };
     let floor = median(|| plan(site, &members)) * 1_000;
     row("one of 1,000 ends, 1,000 single pods wait", middle(times), "1,000 plans that fail", floor);
+}
+
+/// What a single GPU pod may use, of all nodes, offered nearly in order.
+fn filter() {
+    let view = filled(2_000).view();
+    let mut names: Vec<&str> = view.nodes.iter().map(|state| state.node.name.as_str()).collect();
+    names.chunks_exact_mut(10).for_each(|ten| ten.swap(0, 1));
+    let pod = pod("single", amount(1, 500));
+    let floor = median(|| view.nodes.iter().zip(&names).filter(|(s, n)| s.node.name.as_str() == **n).count());
+    row("filter a single GPU pod", median(|| view.filter(&pod, &names)), "one look at each name", floor);
 }
 
 /// Brings one pod from its creation to running; time in `apply` and in `view`.

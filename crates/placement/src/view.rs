@@ -53,6 +53,9 @@ pub enum FilterAnswer {
 /// How many nodes a single GPU pod is offered at most, so that kube-scheduler's own preferences still have a say.
 const SHORTLIST: usize = 32;
 
+/// Where the next name is looked for, as distances from the place expected.
+const NEIGHBOURS: [isize; 5] = [0, 1, -1, 2, -2];
+
 impl View {
     /// Which of the offered nodes the pod may use. `pod` is the pod as kube-scheduler sent it; what the watch
     /// knows of it counts more.
@@ -97,8 +100,10 @@ impl View {
         let mut passed = Vec::with_capacity(if pod.wants_gpus() { offered.len() } else { 0 });
         let mut all = true;
         for (at, state) in self.resolve(offered).enumerate() {
-            match single_may_use(state, pod, rule) {
-                Ok(()) if pod.wants_gpus() => passed.extend(state.map(|s| (score::rank(s, pod, rule), at))),
+            match single_may_use(state.map(|(_, s)| s), pod, rule) {
+                Ok(()) if pod.wants_gpus() => {
+                    passed.extend(state.map(|(place, s)| (score::rank(s, pod, rule), place, at)));
+                }
                 Ok(()) => {}
                 Err(_) => all = false,
             }
@@ -109,36 +114,36 @@ impl View {
         if all {
             return FilterAnswer::All;
         }
-        FilterAnswer::Each(self.resolve(offered).map(|state| single_may_use(state, pod, rule)).collect())
+        let verdict = |state: Option<(usize, &NodeState)>| single_may_use(state.map(|(_, s)| s), pod, rule);
+        FilterAnswer::Each(self.resolve(offered).map(verdict).collect())
     }
 
     /// A score from 0 to 10 for each offered node, with one best node alone at the top where the pod has GPUs.
     pub fn prioritize(&self, pod: &Pod, offered: &[&str]) -> Vec<u8> {
-        let states: Vec<Option<&NodeState>> = self.resolve(offered).collect();
+        let states: Vec<Option<(usize, &NodeState)>> = self.resolve(offered).collect();
         score::scores(pod, rule_for(&self.settings.rules, pod), &states)
     }
 
-    /// The node of each name. Names come nearly in order, so the successor of the last hit is tried first.
-    fn resolve<'a>(&'a self, offered: &'a [&str]) -> impl Iterator<Item = Option<&'a NodeState>> {
-        let mut next = 0usize;
+    /// The node of each name, and its place in the order of names. Names come nearly in order, so the neighbours of the last hit are tried first: a
+    /// search of all names touches a dozen that no cache holds.
+    fn resolve<'a>(&'a self, offered: &'a [&str]) -> impl Iterator<Item = Option<(usize, &'a NodeState)>> {
+        let mut expected = 0usize;
         offered.iter().map(move |name| {
-            let guess = self.nodes.get(next).filter(|s| s.node.name.as_str() == *name);
-            if guess.is_none() {
-                next = self.nodes.binary_search_by(|s| s.node.name.as_str().cmp(name)).ok()?;
-            }
-            let state = self.nodes.get(next);
-            next = next.saturating_add(1);
-            state.map(Arc::as_ref)
+            let is = |at: &usize| self.nodes.get(*at).is_some_and(|s| s.node.name.as_str() == *name);
+            let near = NEIGHBOURS.iter().map(|offset| expected.wrapping_add_signed(*offset)).find(is);
+            let at = near.or_else(|| self.position(name))?;
+            expected = at.saturating_add(1);
+            self.nodes.get(at).map(|state| (at, state.as_ref()))
         })
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.nodes.binary_search_by(|s| s.node.name.as_str().cmp(name)).ok()
     }
 
     /// The node of a name.
     pub fn node(&self, name: &str) -> Option<&NodeState> {
-        self.nodes
-            .binary_search_by(|s| s.node.name.as_str().cmp(name))
-            .ok()
-            .and_then(|at| self.nodes.get(at))
-            .map(Arc::as_ref)
+        self.position(name).and_then(|at| self.nodes.get(at)).map(Arc::as_ref)
     }
 }
 
@@ -160,11 +165,11 @@ fn single_may_use(state: Option<&NodeState>, pod: &Pod, rule: Option<&PoolRule>)
 
 /// The best of the nodes that passed, best first: kube-scheduler's own scoring of a thousand nodes, and the names
 /// and scores of a thousand nodes on the wire, cost more than everything else about a pod.
-fn shortlist(mut ranked: Vec<(score::Rank<'_>, usize)>) -> Vec<usize> {
+fn shortlist(mut ranked: Vec<(score::Rank, usize, usize)>) -> Vec<usize> {
     if ranked.len() > SHORTLIST {
         ranked.select_nth_unstable(SHORTLIST);
         ranked.truncate(SHORTLIST);
     }
     ranked.sort_unstable();
-    ranked.into_iter().map(|(_, at)| at).collect()
+    ranked.into_iter().map(|(.., at)| at).collect()
 }
