@@ -1,8 +1,9 @@
 //! One node with everything known of it, and what of it is free: the row that planner, filter, API and
 //! dashboard read. Derived; rebuilt whenever one of its sources changes.
 //!
-//! Free GPUs = min(allocatable − claimed, healthy and unclaimed in the inventory − claimed without a known
-//! place). A report can only lower it: without one, the second operand is absent.
+//! Free GPUs = min(allocatable, healthy in the inventory) − claimed. A report can only lower it: without one, the
+//! second operand is absent. By count, since which GPU a pod has is a guess: a sick GPU that is guessed to be with
+//! a pod may as well be a free one, and a pod sent there would be rejected by the kubelet.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -29,7 +30,7 @@ pub struct NodeState {
     pub purposes: Vec<Name>,
     /// What new pods may take.
     pub free: Resources,
-    /// Positions in the inventory of GPUs that are healthy and claimed by nobody.
+    /// Positions in the inventory of GPUs that are healthy and assumed to be with nobody; at least as many as are free.
     pub free_gpus: Vec<usize>,
 }
 
@@ -41,13 +42,13 @@ impl NodeState {
         account: Account,
         purposes: Vec<Name>,
     ) -> NodeState {
-        let mut free = node.allocatable.minus(account.claimed);
+        let mut whole = node.allocatable;
         let mut free_gpus = Vec::new();
         if let Some(inventory) = inventory.as_deref() {
+            whole.gpus = whole.gpus.min(healthy(inventory));
             free_gpus = unclaimed_healthy(inventory, &account);
-            free.gpus =
-                free.gpus.min((free_gpus.len() as u64).saturating_sub(unlocated(inventory, &account)));
         }
+        let free = whole.minus(account.claimed);
         NodeState { node, inventory, account, purposes, free, free_gpus }
     }
 
@@ -91,9 +92,9 @@ impl NodeState {
     /// GPUs fell sick, under its pods.
     pub fn overdrawn(&self, request: &Resources) -> bool {
         let over = |r: Resource| self.account.claimed.get(r) > self.node.allocatable.get(r);
-        let missing = self.inventory.as_deref().map_or(0, |i| unlocated(i, &self.account));
+        let sick = |i: &Inventory| self.account.claimed.gpus > healthy(i);
         Resource::ALL.into_iter().any(|r| request.get(r) > 0 && over(r))
-            || (request.gpus > 0 && missing > self.free_gpus.len() as u64)
+            || (request.gpus > 0 && self.inventory.as_deref().is_some_and(sick))
     }
 
     /// UUID of the GPU at a position of the inventory.
@@ -109,9 +110,6 @@ fn unclaimed_healthy(inventory: &Inventory, account: &Account) -> Vec<usize> {
         .collect()
 }
 
-/// GPUs claimed by count whose place is not known: no UUID, or one that the inventory does not have (any
-/// more). They are taken off the free ones, since they must be some of them.
-fn unlocated(inventory: &Inventory, account: &Account) -> u64 {
-    let located = account.gpus.keys().filter(|u| inventory.index_of(u).is_some()).count() as u64;
-    account.claimed.gpus.saturating_sub(located)
+fn healthy(inventory: &Inventory) -> u64 {
+    inventory.gpus.iter().filter(|g| g.health == Health::Healthy).count() as u64
 }

@@ -257,6 +257,20 @@ fn unhealthy_and_unlocated_gpus_are_not_free() {
     assert_eq!((state.free.gpus, state.free_gpus.len()), (2, 3));
 }
 
+/// The pod may have another GPU than the one guessed: then the sick one is among those that nobody has.
+#[test]
+fn a_sick_gpu_counts_once_whoever_is_guessed_to_have_it() {
+    for sick_at in 0..4 {
+        let mut sick = inventory("n0", 4);
+        sick.gpus[sick_at].health = muster_placement::inventory::Health::Unhealthy(Name::from("XID 79"));
+        let gpus = [(sick.gpus[0].uuid.clone(), muster_placement::ids::PodUid::from("p"))].into();
+        let account = Account { claimed: amount(1, 0), held: Resources::default(), gpus };
+        let state = NodeState::new(Arc::new(node("n0", 4)), Some(Arc::new(sick)), account, vec![]);
+        assert_eq!(state.free.gpus, 2, "GPU {sick_at} is sick");
+        assert!(state.free_gpus.len() >= 2);
+    }
+}
+
 fn quality(inventory: &Inventory, set: &[usize]) -> u64 {
     let pairs = set.iter().enumerate().flat_map(|(i, a)| set[i + 1..].iter().map(move |b| (*a, *b)));
     pairs.map(|(a, b)| u64::from(inventory.link(a, b))).sum()
