@@ -14,7 +14,9 @@ help: ## List the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 .PHONY: demo
-demo: cluster ## The main job, seen: the guide's jobs placed whole on a real control plane with simulated nodes
+demo: tools-rust ## The product on this machine in minutes, with neither cluster nor GPU; ARGS="--headless --seconds 60"
+	cargo build --quiet --locked -p muster
+	target/debug/muster demo $(ARGS)
 
 .PHONY: cluster
 cluster: tools ## A real control plane, simulated GPU nodes, Muster, and the guide's jobs; prints what happens
@@ -40,6 +42,7 @@ e2e: tools ## The real control plane: every promise of the README, gated and ung
 bench: tools ## Figures, each beside its floor from the same run
 	cargo build --release --locked
 	cargo bench --quiet --locked -p muster-placement --bench plan
+	cargo bench --quiet --locked -p muster-simulations --bench world
 	cargo run --release --quiet --locked -p muster-lab -- bench --muster target/release/muster $(ARGS)
 
 .PHONY: deny

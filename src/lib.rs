@@ -10,6 +10,7 @@ pub mod annotation;
 pub mod api;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod effects;
 pub mod engine;
 pub mod intake;

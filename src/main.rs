@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use muster::config::{Config, LogFormat, ServeFlags};
+use muster::demo::{self, DemoFlags};
 use muster::serve;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -21,17 +22,27 @@ struct Cli {
 enum Command {
     /// Serve kube-scheduler, the node agents, the API and the metrics
     Serve(ServeFlags),
+    /// Show all of it on this machine: an invented cluster, no GPU needed
+    Demo(DemoFlags),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Command::Serve(flags) = Cli::parse().command;
-    start_logging(flags.log_format);
-    let served = match Config::load(&flags) {
-        Ok(config) => serve::run(config, flags, stop_on_signal()).await,
-        Err(fault) => Err(fault.into()),
+    let ended = match Cli::parse().command {
+        Command::Serve(flags) => {
+            start_logging(flags.log_format, "info");
+            match Config::load(&flags) {
+                Ok(config) => serve::run(config, flags, stop_on_signal()).await,
+                Err(fault) => Err(fault.into()),
+            }
+        }
+        Command::Demo(flags) => {
+            // The table is the demo's log.
+            start_logging(LogFormat::Text, "warn");
+            demo::run(flags, stop_on_signal()).await
+        }
     };
-    match served {
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             error!("{fault:#}");
@@ -40,8 +51,8 @@ async fn main() -> ExitCode {
     }
 }
 
-fn start_logging(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+fn start_logging(format: LogFormat, default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => log.init(),

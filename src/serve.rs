@@ -158,7 +158,8 @@ async fn reload(
     }
 }
 
-async fn serve_http(stop: CancellationToken, listener: TcpListener, router: Router) -> Result<()> {
+/// Serves until `stop`; requests under way are answered first.
+pub(crate) async fn serve_http(stop: CancellationToken, listener: TcpListener, router: Router) -> Result<()> {
     let stopping = async move { stop.cancelled().await };
     axum::serve(listener, router).with_graceful_shutdown(stopping).await.context("serving HTTP")
 }

@@ -35,7 +35,9 @@ fn read(path: &Path) -> String {
 fn is_target(path: &Path) -> bool {
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
     let dir = path.parent().and_then(|p| p.file_name()).and_then(|n| n.to_str()).unwrap_or_default();
-    matches!((dir, name), ("src", "lib.rs" | "main.rs")) || dir == "tests" || dir == "benches"
+    matches!((dir, name), ("src", "lib.rs" | "main.rs") | (_, "build.rs"))
+        || dir == "tests"
+        || dir == "benches"
 }
 
 /// Where `mod name;` in `file` may live.
@@ -117,8 +119,9 @@ fn arrows_point_inward() {
     }
     let allowed = |name: &str| -> &[&str] {
         match name {
-            "muster" => &["muster-placement", "muster-report"],
-            "muster-lab" => &["muster-report"],
+            "muster" => &["muster-placement", "muster-report", "muster-simulations"],
+            "muster-agent" | "muster-lab" => &["muster-report"],
+            "muster-simulations" => &["muster-placement"],
             _ => &[],
         }
     };

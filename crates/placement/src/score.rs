@@ -32,9 +32,12 @@ fn in_pool(state: &NodeState, rule: Option<&PoolRule>) -> bool {
 /// A score for each node, given with its place among all names; unknown nodes get 0.
 pub(crate) fn scores(pod: &Pod, rule: Option<&PoolRule>, nodes: &[Option<(usize, &NodeState)>]) -> Vec<u8> {
     let in_pool = |s: &NodeState| in_pool(s, rule);
-    let score = |s: &NodeState| match pod.wants_gpus() {
-        true => packing::score(s, &pod.request, in_pool(s)),
-        false => cpu_only::score(s, in_pool(s)),
+    let score = |s: &NodeState| {
+        if pod.wants_gpus() {
+            packing::score(s, &pod.request, in_pool(s))
+        } else {
+            cpu_only::score(s, in_pool(s))
+        }
     };
     let mut scores: Vec<u8> = nodes.iter().map(|n| n.map_or(0, |(_, s)| score(s))).collect();
     if pod.wants_gpus() {

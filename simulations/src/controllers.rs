@@ -1,0 +1,157 @@
+//! Users and the controllers of their jobs: owners, their pods, and pods made again when one is lost.
+//!
+//! A job is one as training-operator runs it: it works while every member runs, and a member that fails is
+//! deleted and made again under the same name.
+
+use muster_placement::Event;
+use muster_placement::ids::{GangId, PodUid};
+use muster_placement::pod::{Membership, Pod, PodPhase};
+use muster_placement::time::Span;
+
+use crate::job::{Job, JobSpec};
+use crate::world::{Happening, World};
+
+/// Longer than any barrier: by then a gang that began to be bound is whole, or something is wrong.
+const INSPECTION: Span = Span(30_000);
+
+impl World {
+    pub(crate) fn submit(&mut self, spec: JobSpec) {
+        let serial = self.next_serial();
+        let job = Job::new(spec, serial, self.now);
+        let id = job.id.clone();
+        if job.spec.is_gang() {
+            self.owners.insert(id.clone(), job.gang_spec());
+            self.watch(Event::GangSeen(job.gang_spec()));
+        }
+        let places =
+            (0..).zip(&job.spec.roles).flat_map(|(at, role)| (0..role.replicas).map(move |i| (at, i)));
+        let mut delay = 20;
+        for (role, index) in places {
+            delay += self.network.below(40);
+            self.agenda.add(self.now.after(Span(delay)), Happening::MakePod(id.clone(), role, index));
+        }
+        self.tally.submitted += 1;
+        self.jobs.insert(id, job);
+    }
+
+    pub(crate) fn make_pod(&mut self, id: &GangId, role: usize, index: u32) {
+        let serial = self.next_serial();
+        let now = self.now;
+        let Some(job) = self.jobs.get_mut(id).filter(|job| !job.ended) else { return };
+        let Some(pod) = job.pod(role, index, serial, now) else { return };
+        job.pods.insert((role, index), pod.uid.clone());
+        self.put(pod);
+    }
+
+    /// The job that a pod belongs to, and its place there.
+    pub(crate) fn place_of(&self, uid: &PodUid) -> Option<(GangId, (usize, u32))> {
+        self.jobs.values().find_map(|job| {
+            job.pods.iter().find(|(_, pod)| *pod == uid).map(|(place, _)| (job.id.clone(), *place))
+        })
+    }
+
+    /// A pod is deleted, whyever; its controller makes a new one.
+    pub(crate) fn pod_lost(&mut self, uid: &PodUid) {
+        self.take_devices(uid);
+        let place = self.place_of(uid);
+        self.remove(uid);
+        let Some((id, (role, index))) = place else { return };
+        self.interrupt(&id);
+        let delay = self.network.span(200, 1_500);
+        self.after(delay, Happening::MakePod(id, role, index));
+    }
+
+    /// A run of a gang ends before its work is done.
+    fn interrupt(&mut self, id: &GangId) {
+        if let Some(job) = self.jobs.get_mut(id).filter(|job| job.spec.is_gang()) {
+            job.running = None;
+            job.run += 1;
+        }
+    }
+
+    /// A pod runs: when all do, the job works. One that is no gang works from its first pod on.
+    pub(crate) fn pod_runs(&mut self, id: &GangId) {
+        let now = self.now;
+        let pods = &self.pods;
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        let runs = |uid: &PodUid| pods.get(uid).is_some_and(|pod| pod.phase == PodPhase::Running);
+        let running = job.pods.values().filter(|uid| runs(uid)).count();
+        let needed = if job.spec.is_gang() { job.spec.size() as usize } else { 1 };
+        if job.running.is_some() || running < needed {
+            return;
+        }
+        job.running = Some(now);
+        job.run += 1;
+        let (run, span) = (job.run, job.spec.duration);
+        self.after(span, Happening::Finish(id.clone(), run));
+    }
+
+    /// The work of a run is done.
+    pub(crate) fn finish(&mut self, id: &GangId, run: u64) {
+        let Some(job) = self.jobs.get_mut(id).filter(|job| job.run == run && !job.ended) else { return };
+        job.ended = true;
+        let uids: Vec<PodUid> = job.pods.values().cloned().collect();
+        for uid in uids {
+            self.take_devices(&uid);
+            if let Some(pod) = self.pods.get(&uid).cloned() {
+                self.put(Pod { phase: PodPhase::Succeeded, ..pod });
+            }
+        }
+        self.tally.finished += 1;
+        self.after(self.pace.job_kept, Happening::Clean(id.clone()));
+    }
+
+    /// The user deletes a finished job.
+    pub(crate) fn clean(&mut self, id: &GangId) {
+        let Some(job) = self.jobs.remove(id) else { return };
+        for uid in job.pods.values() {
+            self.remove(uid);
+        }
+        if self.owners.remove(id).is_some() {
+            self.watch(Event::GangGone(id.clone()));
+        }
+    }
+
+    /// Muster posts a Binding: from here on the gang must become whole.
+    pub(crate) fn binding_begins(&mut self, uid: &PodUid) {
+        let Some(id) = self.pods.get(uid).and_then(gang_of) else { return };
+        let never_whole = self.jobs.get(&id).is_some_and(|job| job.whole.is_none());
+        if never_whole && self.beginning.insert(id.clone()) {
+            self.after(INSPECTION, Happening::Inspect(id));
+        }
+    }
+
+    /// A pod of a gang is bound: perhaps it was the last one.
+    pub(crate) fn look_whether_whole(&mut self, id: &GangId) {
+        let pods = &self.pods;
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        let bound = |uid: &&PodUid| pods.get(*uid).is_some_and(|pod| pod.node.is_some());
+        if job.whole.is_none() && job.pods.values().filter(bound).count() >= job.spec.size() as usize {
+            job.whole = Some(self.now);
+            self.tally.waits.push(self.now.since(job.submitted));
+            self.tally.started += 1;
+            self.beginning.remove(id);
+        }
+    }
+
+    /// Rule 2: a gang that began to be bound is whole by now.
+    pub(crate) fn inspect(&mut self, id: &GangId) {
+        if !self.beginning.remove(id) {
+            return;
+        }
+        let Some(job) = self.jobs.get(id).filter(|job| !job.ended) else { return };
+        let bound = job.pods.values().filter(|uid| self.pods.get(*uid).is_some_and(|pod| pod.node.is_some()));
+        let (bound, size) = (bound.count(), job.spec.size());
+        if bound > 0 {
+            self.tally.broken.push(format!("{} ms: {id} has {bound} of {size} members bound", self.now.0));
+        }
+    }
+}
+
+/// The gang of a pod that is a member of one.
+pub(crate) fn gang_of(pod: &Pod) -> Option<GangId> {
+    match &pod.membership {
+        Membership::Member(member) => Some(member.gang.clone()),
+        Membership::Single | Membership::Unknown(_) => None,
+    }
+}

@@ -1,0 +1,33 @@
+//! The same placement in an invented world, in virtual time: nodes with GPUs, agents, users with jobs, an API
+//! server, and a kube-scheduler that samples, breaks ties at random and backs off. One seed is one run.
+//!
+//! Reading order: [`Scenario`] (what there is and what will go wrong) → [`World`] (what happens) → the [`Muster`]
+//! under test, which is either the core itself ([`Direct`]) or, in `muster demo`, the whole program.
+//! The world knows the truth and judges: [`Tally`] counts what must never happen.
+
+#![forbid(unsafe_code)]
+
+mod agenda;
+mod api_server;
+mod controllers;
+mod dice;
+mod direct;
+mod faults;
+mod job;
+mod kube_scheduler;
+mod kubelet;
+mod machine;
+mod scenario;
+mod tally;
+mod users;
+mod world;
+
+pub use dice::{Concern, Dice};
+pub use direct::{Direct, Run, run};
+pub use faults::Fault;
+pub use job::{JobSpec, Role, gpu_toleration};
+pub use machine::Kind;
+pub use scenario::{Pace, Scenario};
+pub use tally::Tally;
+pub use users::{Shape, Users};
+pub use world::{Muster, World};
