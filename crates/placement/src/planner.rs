@@ -9,6 +9,7 @@
 
 mod diagnose;
 mod draft;
+mod shelf;
 
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
@@ -21,6 +22,7 @@ use crate::pod::{Membership, Pod};
 use crate::pool::{PoolRule, Strength, rule_for};
 use crate::refusal::Refusal;
 use draft::Draft;
+use shelf::Shelf;
 
 /// A place for one pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,43 +126,18 @@ fn place_class(
 ) -> Result<(), Refusal> {
     let Some(first) = class.first() else { return Ok(()) };
     let candidates = eligible(site, first);
+    let mut shelf = Shelf::new(draft, &candidates, &first.request);
     let mut rest = class;
     while !rest.is_empty() {
-        let orders = candidates.iter().filter_map(|c| order(draft, *c, first, rest.len()));
-        let Some(best) = orders.min() else {
+        let Some(best) = shelf.take(rest.len() as u64) else {
             return Err(diagnose::refusal(site, draft, members, class, &candidates));
         };
-        let at = best.at;
-        let here = usize::try_from(draft.copies(at, &first.request)).unwrap_or(usize::MAX).min(rest.len());
+        let here =
+            usize::try_from(draft.copies(best.at, &first.request)).unwrap_or(usize::MAX).min(rest.len());
         let (now, later) = rest.split_at(here);
-        draft.take(at, &first.request, now, placements);
+        draft.take(best.at, &first.request, now, placements);
+        shelf.put(draft, best, &first.request);
         rest = later;
     }
     Ok(())
-}
-
-/// Sort key of a node while `wanted` members of a class remain; smaller is better. Field order is weight.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Order {
-    wish: Wish,
-    /// Not all remaining members fit here.
-    splits: bool,
-    /// The gang has nothing on this node yet.
-    new_to_gang: bool,
-    /// If all fit: places here, so that the tightest node wins. If not: the fewer fit, the larger.
-    spare: u64,
-    /// Position in `site.nodes`, which are in order of name.
-    at: usize,
-}
-
-fn order(draft: &Draft<'_>, candidate: Candidate, pod: &Pod, wanted: usize) -> Option<Order> {
-    let copies = draft.copies(candidate.at, &pod.request);
-    let splits = copies < wanted as u64;
-    (copies > 0).then(|| Order {
-        wish: candidate.wish,
-        splits,
-        new_to_gang: !draft.used(candidate.at),
-        spare: if splits { u64::MAX.saturating_sub(copies) } else { copies },
-        at: candidate.at,
-    })
 }
