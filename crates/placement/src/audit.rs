@@ -66,7 +66,7 @@ fn ledger_violations(ledger: &Ledger) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut sums: BTreeMap<NodeName, Account> = BTreeMap::new();
     let mut owners: BTreeMap<(NodeName, GpuUuid), PodUid> = BTreeMap::new();
-    for (uid, claim) in ledger.claims() {
+    for (uid, claim) in ledger.claims().iter() {
         let sum = sums.entry(claim.node.clone()).or_default();
         sum.claimed = sum.claimed.plus(claim.amount);
         if claim.kind == ClaimKind::Hold {

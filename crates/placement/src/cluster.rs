@@ -26,6 +26,7 @@ use crate::node::Node;
 use crate::node_state::NodeState;
 use crate::pod_state::PodState;
 use crate::settings::Settings;
+use crate::shared_map::SharedMap;
 use crate::time::Time;
 use crate::view::View;
 
@@ -38,8 +39,8 @@ pub struct Cluster {
     ledger: Ledger,
     facts: BTreeMap<NodeName, Facts>,
     nodes: BTreeMap<NodeName, Arc<NodeState>>,
-    pods: BTreeMap<PodUid, Arc<PodState>>,
-    gangs: BTreeMap<GangId, Arc<Gang>>,
+    pods: SharedMap<PodUid, Arc<PodState>>,
+    gangs: SharedMap<GangId, Arc<Gang>>,
     /// Parked bind requests by pod.
     asks: BTreeMap<PodUid, Vec<Ask>>,
     /// Highest plan number used or seen.
@@ -134,11 +135,11 @@ impl Cluster {
         &self.ledger
     }
 
-    pub(crate) fn gangs(&self) -> &BTreeMap<GangId, Arc<Gang>> {
+    pub(crate) fn gangs(&self) -> &SharedMap<GangId, Arc<Gang>> {
         &self.gangs
     }
 
-    pub(crate) fn pod_states(&self) -> &BTreeMap<PodUid, Arc<PodState>> {
+    pub(crate) fn pod_states(&self) -> &SharedMap<PodUid, Arc<PodState>> {
         &self.pods
     }
 

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 
 use crate::ids::{GpuUuid, NodeName, PodUid};
 use crate::resources::Resources;
+use crate::shared_map::SharedMap;
 
 /// What one pod holds on one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +48,7 @@ pub struct Account {
 /// All claims.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
-    claims: BTreeMap<PodUid, Arc<Claim>>,
+    claims: SharedMap<PodUid, Arc<Claim>>,
     accounts: BTreeMap<NodeName, Account>,
 }
 
@@ -58,7 +59,7 @@ impl Ledger {
     }
 
     /// All claims by pod.
-    pub fn claims(&self) -> &BTreeMap<PodUid, Arc<Claim>> {
+    pub fn claims(&self) -> &SharedMap<PodUid, Arc<Claim>> {
         &self.claims
     }
 

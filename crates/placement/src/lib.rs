@@ -40,6 +40,7 @@ pub mod resources;
 pub mod score;
 pub mod selector;
 mod settings;
+pub mod shared_map;
 pub mod taint;
 pub mod time;
 mod view;

@@ -3,7 +3,6 @@
 //! Filter and prioritize are functions of the view and write nothing: kube-scheduler may call them any number
 //! of times, for simulations, with one node or a subset, and never says that it rolled back.
 
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -17,6 +16,7 @@ use crate::pool::{PoolRule, Strength, rule_for};
 use crate::refusal::Refusal;
 use crate::score;
 use crate::settings::Settings;
+use crate::shared_map::SharedMap;
 
 /// A version of the state.
 #[derive(Clone, Debug, Default)]
@@ -30,11 +30,11 @@ pub struct View {
     /// Nodes by name.
     pub nodes: Vec<Arc<NodeState>>,
     /// Pods by UID.
-    pub pods: BTreeMap<PodUid, Arc<PodState>>,
+    pub pods: SharedMap<PodUid, Arc<PodState>>,
     /// Gangs by identity; those without members have only been declared.
-    pub gangs: BTreeMap<GangId, Arc<Gang>>,
+    pub gangs: SharedMap<GangId, Arc<Gang>>,
     /// Who holds what.
-    pub claims: BTreeMap<PodUid, Arc<Claim>>,
+    pub claims: SharedMap<PodUid, Arc<Claim>>,
 }
 
 /// Answer to a filter call. Positions are those of the names offered.

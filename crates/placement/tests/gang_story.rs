@@ -40,11 +40,11 @@ fn the_guides_tfjob_starts_whole_behind_its_gate() {
     let id = world.submit(3, 1, 2, true, 0);
     land_all(&mut world);
     let view = world.cluster.view();
-    assert!(matches!(view.gangs[&id].phase, Phase::Released(_)));
+    assert!(matches!(view.gangs.get(&id).unwrap().phase, Phase::Released(_)));
     assert!(world.pods.values().all(|p| p.node.is_none() && p.narrowed() && p.gate == Gate::Open));
     world.quiesce();
     assert!(world.pods.values().all(|p| p.node.is_some()), "all five are bound");
-    assert_eq!(world.cluster.view().gangs[&id].phase, Phase::Placed);
+    assert_eq!(world.cluster.view().gangs.get(&id).unwrap().phase, Phase::Placed);
 }
 
 #[test]
@@ -68,17 +68,17 @@ fn two_gangs_that_do_not_fit_together_run_one_after_the_other() {
     let first = world.submit(3, 1, 0, false, 0);
     let second = world.submit(3, 1, 0, false, 0);
     world.quiesce();
-    assert_eq!(world.cluster.view().gangs[&first].phase, Phase::Placed);
+    assert_eq!(world.cluster.view().gangs.get(&first).unwrap().phase, Phase::Placed);
     let refusal = refusal_of(&world, &second).unwrap();
     assert_eq!(refusal.label(), "InsufficientGpus");
     let claims = world.cluster.ledger().claims().len();
     assert_eq!(claims, 3, "the second holds nothing");
-    for uid in world.cluster.view().gangs[&first].members.clone() {
-        let done = Pod { phase: PodPhase::Succeeded, ..world.pods[&uid].clone() };
+    for uid in world.cluster.view().gangs.get(&first).unwrap().members.clone() {
+        let done = Pod { phase: PodPhase::Succeeded, ..world.pods.get(&uid).unwrap().clone() };
         world.put(done);
     }
     world.quiesce();
-    assert_eq!(world.cluster.view().gangs[&second].phase, Phase::Placed);
+    assert_eq!(world.cluster.view().gangs.get(&second).unwrap().phase, Phase::Placed);
 }
 
 #[test]
@@ -88,8 +88,8 @@ fn the_more_important_gang_goes_first() {
     let low = world.submit(3, 1, 0, true, 0);
     let high = world.submit(3, 1, 0, true, 5);
     world.run(&Op::Uncordon(0));
-    assert!(world.cluster.view().gangs[&high].plan().is_some());
-    assert!(world.cluster.view().gangs[&low].plan().is_none());
+    assert!(world.cluster.view().gangs.get(&high).unwrap().plan().is_some());
+    assert!(world.cluster.view().gangs.get(&low).unwrap().plan().is_none());
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_cordon_between_plan_and_bind_makes_the_plan_void() {
     assert!(world.calls.values().flatten().all(|e| matches!(e, Effect::Recreate(_))));
     world.quiesce();
     let view = world.cluster.view();
-    assert_eq!(view.gangs[&id].phase, Phase::Placed);
+    assert_eq!(view.gangs.get(&id).unwrap().phase, Phase::Placed);
     assert!(world.pods.values().all(|p| p.node.as_ref().is_some_and(|n| *n != planned)));
 }
 
@@ -117,7 +117,7 @@ fn a_dead_gpu_is_not_granted_and_comes_back_without_a_restart() {
     assert_eq!(refusal_of(&world, &id).unwrap().label(), "InsufficientGpus");
     world.run(&Op::Heal(0));
     world.quiesce();
-    assert_eq!(world.cluster.view().gangs[&id].phase, Phase::Placed);
+    assert_eq!(world.cluster.view().gangs.get(&id).unwrap().phase, Phase::Placed);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn kube_schedulers_no_excludes_the_node_for_this_gang() {
     assert!(world.calls.is_empty(), "one refusal may be a race");
     world.run(&Op::Tick(5_000));
     let view = world.cluster.view();
-    let plan = view.gangs[&id].plan().expect("planned again");
+    let plan = view.gangs.get(&id).unwrap().plan().expect("planned again");
     assert!(plan.places.values().all(|n| *n != node));
     land_all(&mut world);
     let restamped = world.pods.values().next().unwrap().stamp.clone().unwrap();

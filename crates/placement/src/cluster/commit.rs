@@ -1,13 +1,14 @@
 //! Bind: the moment of commitment. A gang's binds wait at a barrier until its minimum has arrived; then all
 //! of them are posted. Until then nobody is bound, and a time-out tells every member no.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::release::unplan;
 use super::{Ask, Cluster};
 use crate::effect::Effect;
 use crate::event::Outcome;
-use crate::gang::Phase;
+use crate::gang::{Gang, Phase};
 use crate::ids::{AskId, Epoch, GangId, NodeName, PodUid};
 use crate::pod::{Membership, Stamp};
 use crate::refusal::Refusal;
@@ -228,19 +229,18 @@ impl Cluster {
         for uid in refused {
             self.scheduler_refused(&uid, now, effects);
         }
-        let mut ended = Vec::new();
-        for gang in self.gangs.values_mut() {
-            let over = gang.excluded.values().any(|until| *until <= now);
-            if over || (gang.phase == Phase::Gathering && gang.refusal.is_some()) {
-                let gang = alloc::sync::Arc::make_mut(gang);
+        let over = |gang: &Gang| gang.excluded.values().any(|until| *until <= now);
+        let due =
+            |gang: &&Arc<Gang>| over(gang) || (gang.phase == Phase::Gathering && gang.refusal.is_some());
+        let due: Vec<(GangId, bool)> =
+            self.gangs.values().filter(due).map(|gang| (gang.id.clone(), over(gang))).collect();
+        for (id, over) in due {
+            if over && let Some(gang) = self.gang_mut(&id) {
                 gang.excluded.retain(|_, until| *until > now);
-                if over {
-                    gang.failed_at = None;
-                }
-                ended.push(gang.id.clone());
+                gang.failed_at = None;
             }
+            self.dirty.insert(id);
         }
-        self.dirty.extend(ended);
     }
 
     /// A bind waited too long: every parked member of its gang is told no; a Binding on its way keeps its

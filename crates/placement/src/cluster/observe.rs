@@ -25,7 +25,7 @@ impl Cluster {
         }
         let gang = gang_of(&pod, old.as_deref());
         if let Some(id) = &gang {
-            self.gang_or_new(id, now).members.insert(uid.clone());
+            self.change_gang(id, now, |gang| gang.members.extend([uid.clone()]));
         }
         self.mark(gang.as_ref());
         if let Some(left) = old.as_ref().and_then(|o| o.gang.clone()).filter(|g| Some(g) != gang.as_ref()) {
@@ -138,12 +138,18 @@ impl Cluster {
 
     pub(super) fn gang_seen(&mut self, spec: GangSpec, now: Time) {
         let id = spec.id.clone();
-        self.gang_or_new(&id, now).spec = Some(spec);
+        self.change_gang(&id, now, |gang| gang.spec = Some(spec));
         self.mark(Some(&id));
     }
 
-    fn gang_or_new(&mut self, id: &GangId, now: Time) -> &mut Gang {
-        Arc::make_mut(self.gangs.entry(id.clone()).or_insert_with(|| Arc::new(Gang::new(id.clone(), now))))
+    /// Changes a gang, which may be new.
+    fn change_gang(&mut self, id: &GangId, now: Time, change: impl FnOnce(&mut Gang)) {
+        if let Some(gang) = self.gang_mut(id) {
+            return change(gang);
+        }
+        let mut gang = Gang::new(id.clone(), now);
+        change(&mut gang);
+        self.gangs.insert(id.clone(), Arc::new(gang));
     }
 
     pub(super) fn gang_gone(&mut self, id: &GangId) {
