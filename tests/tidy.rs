@@ -38,6 +38,7 @@ fn is_target(path: &Path) -> bool {
     matches!((dir, name), ("src", "lib.rs" | "main.rs") | (_, "build.rs"))
         || dir == "tests"
         || dir == "benches"
+        || dir == "examples"
 }
 
 /// Where `mod name;` in `file` may live.

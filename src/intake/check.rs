@@ -58,13 +58,16 @@ mod tests {
             memory_used_mib: 0,
             temperature_c: 0,
             power_mw: 0,
+            ecc_corrected: None,
+            ecc_uncorrected: None,
         }
     }
 
     fn report(uuids: &[&str], link_gbps: Vec<Vec<u32>>) -> Report {
         let gpus = uuids.iter().map(|uuid| said(uuid)).collect();
         let (node, boot_id) = ("n".into(), "b".into());
-        Report { version: muster_report::VERSION, node, boot_id, epoch: 1, sequence: 1, gpus, link_gbps }
+        let version = muster_report::VERSION;
+        Report { version, node, boot_id, epoch: 1, sequence: 1, gpus, link_gbps, driver: None }
     }
 
     #[test]

@@ -103,6 +103,10 @@ pub fn decode(body: &[u8]) -> Result<Report, DecodeError> {
 fn check(report: &Report) -> Result<(), DecodeError> {
     identity(|| "node".into(), &report.node)?;
     identity(|| "boot_id".into(), &report.boot_id)?;
+    if let Some(driver) = &report.driver {
+        bounded(|| "driver.why".into(), driver.why.as_deref().unwrap_or_default())?;
+        bounded(|| "driver.version".into(), driver.version.as_deref().unwrap_or_default())?;
+    }
     let gpus = report.gpus.len();
     if gpus > GPUS_MAX {
         return Err(DecodeError::TooManyGpus { found: gpus });

@@ -25,6 +25,37 @@ pub struct Report {
     /// Bandwidth from GPU to GPU in Gb/s, one row per GPU in the order of `gpus`; no rows if it is unknown.
     #[serde(default)]
     pub link_gbps: Vec<Vec<u32>>,
+    /// The driver that all of this comes from; absent from agents that do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<Driver>,
+}
+
+/// The driver of a node, as its agent finds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Driver {
+    /// Whether it answers.
+    pub state: DriverState,
+    /// What is wrong and what to do; absent if nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Its version, such as `570.86.15`; absent if it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+/// Whether a driver answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DriverState {
+    /// It does.
+    Loaded,
+    /// There is none, or none that can be used.
+    Absent,
+    /// A call has been under way for longer than calls take.
+    Unresponsive,
+    /// A state that this build does not know: an agent may be newer than the extender.
+    #[serde(other)]
+    Other,
 }
 
 /// One GPU.
@@ -51,6 +82,12 @@ pub struct Gpu {
     pub temperature_c: u16,
     /// Power in milliwatts.
     pub power_mw: u32,
+    /// Corrected memory errors since the driver was loaded; absent where the GPU does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ecc_corrected: Option<u64>,
+    /// Uncorrected memory errors since the driver was loaded; absent where the GPU does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ecc_uncorrected: Option<u64>,
 }
 
 /// Health of a GPU as the agent judges it.

@@ -1,6 +1,6 @@
 //! The bytes of version 1 are fixed: agents of one release talk to extenders of another.
 
-use muster_report::{Answer, Gpu, Health, Report, VERSION, decode, encode};
+use muster_report::{Answer, Driver, DriverState, Gpu, Health, Report, VERSION, decode, encode};
 
 const REPORT: &str = include_str!("report.v1.json");
 const ANSWER: &str = include_str!("answer.v1.json");
@@ -17,6 +17,8 @@ fn report() -> Report {
         memory_used_mib: 70_112,
         temperature_c: 61,
         power_mw: 643_210,
+        ecc_corrected: Some(3),
+        ecc_uncorrected: Some(0),
     };
     let lost = Gpu {
         pci_address: "0000:2a:00.0".into(),
@@ -26,6 +28,8 @@ fn report() -> Report {
         memory_used_mib: 0,
         temperature_c: 0,
         power_mw: 0,
+        ecc_corrected: None,
+        ecc_uncorrected: None,
         ..gpu("2")
     };
     Report {
@@ -36,7 +40,30 @@ fn report() -> Report {
         sequence: 17,
         gpus: vec![gpu("1"), lost],
         link_gbps: vec![vec![0, 3600], vec![3600, 0]],
+        driver: Some(Driver { state: DriverState::Loaded, why: None, version: Some("570.86.15".into()) }),
     }
+}
+
+/// What agents sent before fields were added is still a report.
+#[test]
+fn a_report_without_the_added_fields_is_read() {
+    let mut old: serde_json::Value = serde_json::from_str(REPORT).unwrap();
+    old.as_object_mut().unwrap().remove("driver");
+    for gpu in old["gpus"].as_array_mut().unwrap() {
+        let gpu = gpu.as_object_mut().unwrap();
+        gpu.remove("ecc_corrected");
+        gpu.remove("ecc_uncorrected");
+    }
+    let read = decode(old.to_string().as_bytes()).unwrap();
+    assert_eq!((read.driver, read.gpus[0].ecc_corrected), (None, None));
+}
+
+#[test]
+fn a_later_state_of_the_driver_is_no_fault() {
+    let mut later: serde_json::Value = serde_json::from_str(REPORT).unwrap();
+    later["driver"]["state"] = "paused".into();
+    let read = decode(later.to_string().as_bytes()).unwrap();
+    assert_eq!(read.driver.unwrap().state, DriverState::Other);
 }
 
 #[test]

@@ -4,7 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use muster_report::{
-    BYTES_MAX, DecodeError, GPUS_MAX, Gpu, Health, Report, TEXT_MAX, VERSION, decode, encode,
+    BYTES_MAX, DecodeError, Driver, DriverState, GPUS_MAX, Gpu, Health, Report, TEXT_MAX, VERSION, decode,
+    encode,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -107,12 +108,12 @@ prop_compose! {
     fn any_gpu()(
         model in ".{0,40}", pci_address in "[0-9a-f:.]{0,16}", memory_mib in any::<u64>(), numa_node in any::<Option<u8>>(),
         reason in proptest::option::of(".{0,40}"), utilisation_percent in 0u8..=100, memory_used_mib in any::<u64>(),
-        temperature_c in any::<u16>(), power_mw in any::<u32>(),
+        temperature_c in any::<u16>(), power_mw in any::<u32>(), ecc_corrected in any::<Option<u64>>(),
     ) -> Gpu {
         let health = reason.map_or(Health::Healthy, |reason| Health::Unhealthy { reason });
         Gpu {
             uuid: String::new(), model, memory_mib, pci_address, numa_node, health, utilisation_percent,
-            memory_used_mib, temperature_c, power_mw,
+            memory_used_mib, temperature_c, power_mw, ecc_corrected, ecc_uncorrected: ecc_corrected,
         }
     }
 }
@@ -122,10 +123,12 @@ prop_compose! {
         link_gbps in proptest::collection::vec(
             proptest::collection::vec(any::<u32>(), gpus.len()), if known { gpus.len() } else { 0 }),
         gpus in Just(gpus), node in ".{1,60}", boot_id in ".{1,60}", epoch in any::<u64>(), sequence in any::<u64>(),
+        why in proptest::option::of(".{0,40}"),
     ) -> Report {
         let named = |(at, gpu): (usize, Gpu)| Gpu { uuid: format!("GPU-{at}"), ..gpu };
         let gpus = gpus.into_iter().enumerate().map(named).collect();
-        Report { version: VERSION, node, boot_id, epoch, sequence, gpus, link_gbps }
+        let driver = Some(Driver { state: DriverState::Absent, version: why.clone(), why });
+        Report { version: VERSION, node, boot_id, epoch, sequence, gpus, link_gbps, driver }
     }
 }
 

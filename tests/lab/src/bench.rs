@@ -4,15 +4,18 @@
 //! takes turns (A B A B), and only ratios mean something elsewhere. Nothing here passes or fails.
 #![allow(clippy::print_stdout, reason = "printing figures is what it is for")]
 
+mod agent;
 mod arrivals;
 mod caller;
 mod constant;
 mod end_to_end;
 mod figures;
 mod filter;
+mod floor;
 mod processes;
 mod restart;
 mod trial;
+mod trivial;
 mod ways;
 mod workload;
 
@@ -20,22 +23,27 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-/// Runs all of them, or only `filter`, `e2e` or `restart`. (`constant` is not for people: it serves the floor that
-/// `filter` is measured against, in a process of its own.)
+/// Runs all of them, or only `filter`, `e2e`, `agent` or `restart`. (`constant` and `trivial` are not for people: they serve what
+/// others are measured against, each in a process of its own.)
 pub async fn run(muster: &Path, only: Option<String>) -> Result<()> {
     if only.as_deref() == Some(constant::NAME) {
         return constant::serve().await;
+    }
+    if only.as_deref() == Some(trivial::NAME) {
+        return trivial::serve().await;
     }
     println!("{}", machine());
     match only.as_deref() {
         None => {
             filter::run(muster).await?;
+            agent::run(muster).await?;
             end_to_end::run(muster).await
         }
         Some("filter") => filter::run(muster).await,
         Some("e2e") => end_to_end::run(muster).await,
+        Some("agent") => agent::run(muster).await,
         Some("restart") => restart::run(muster).await,
-        Some(other) => bail!("there are no figures named {other:?}: filter, e2e, restart"),
+        Some(other) => bail!("there are no figures named {other:?}: filter, e2e, agent, restart"),
     }
 }
 

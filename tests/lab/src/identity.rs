@@ -33,6 +33,11 @@ impl User {
         Ok(Self { name: name.to_owned(), groups, token: random_hex()? })
     }
 
+    /// Somebody with a token that the API server issued.
+    pub(crate) fn with_token(name: &str, token: String) -> Self {
+        Self { name: name.to_owned(), groups: Vec::new(), token }
+    }
+
     /// The bearer token.
     pub fn token(&self) -> &str {
         &self.token

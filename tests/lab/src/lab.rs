@@ -55,6 +55,8 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     /// Users beside the built-in ones: see [`Lab::kubeconfig_for`].
     pub users: Vec<User>,
+    /// Record what Muster's `ServiceAccount`s ask of the API server: see [`Lab::audited`].
+    pub audit: bool,
 }
 
 /// A running control plane. Dropping it kills every program that it started.
@@ -88,7 +90,7 @@ impl Lab {
         let (dir, temporary) = folder(options)?;
         let site = Site::prepare(&dir, Binaries::locate()?, &options.users)?;
         let etcd = site.etcd()?;
-        let api_server = site.api_server()?;
+        let api_server = site.api_server(options.audit)?;
         let client = serving(&site, &etcd, &api_server).await?;
         let clients = vec![site.controller_manager()?, site.kwok()?];
         let mut lab = Self {

@@ -20,7 +20,10 @@
 //! ```
 #![allow(clippy::disallowed_methods, reason = "the lab waits for real processes, in real time")]
 
+mod account;
+pub mod agents;
 mod apply;
+pub mod audit;
 pub mod bench;
 mod binaries;
 pub mod cluster;

@@ -35,7 +35,7 @@ enum Command {
         /// The `muster` program, built for release.
         #[arg(long)]
         muster: PathBuf,
-        /// Only these: filter, e2e or restart.
+        /// Only these: filter, e2e, agent or restart.
         #[arg(long)]
         only: Option<String>,
     },

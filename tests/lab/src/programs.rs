@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::audit;
 use crate::binaries::Binaries;
 use crate::identity::{ADMIN, CONTROLLER_MANAGER, SCHEDULER, User, write_kubeconfig};
 use crate::identity::{write_service_account_key, write_tokens};
@@ -67,8 +68,10 @@ impl Site {
             .spawn()
     }
 
-    pub(crate) fn api_server(&self) -> Result<Process> {
-        self.launch("kube-apiserver")
+    pub(crate) fn api_server(&self, audit: bool) -> Result<Process> {
+        let launch = self.launch("kube-apiserver");
+        let launch = if audit { launch.args(audit::arguments(&self.dir)?) } else { launch };
+        launch
             .arg(format!("--etcd-servers=http://127.0.0.1:{}", self.etcd))
             .args(["--bind-address=127.0.0.1".to_owned(), format!("--secure-port={}", self.api)])
             .arg(format!("--cert-dir={}", self.path("pki")))

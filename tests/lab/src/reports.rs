@@ -1,4 +1,4 @@
-//! Speaks the agents' wire for simulated nodes: invents GPUs and reports them, until the real agent does.
+//! Speaks the agents' wire for simulated nodes: invents GPUs and reports them, where no real agent does (see [`crate::agents`]).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -100,7 +100,7 @@ fn lock(nodes: &Mutex<BTreeMap<String, Report>>) -> MutexGuard<'_, BTreeMap<Stri
 }
 
 /// A node with GPUs in linked pairs.
-fn report(node: &str, gpus: u32) -> Report {
+pub(crate) fn report(node: &str, gpus: u32) -> Report {
     let link = |a: u32, b: u32| {
         if a == b {
             0
@@ -118,6 +118,7 @@ fn report(node: &str, gpus: u32) -> Report {
         sequence: 0,
         gpus: (0..gpus).map(|i| gpu(node, i)).collect(),
         link_gbps: (0..gpus).map(|a| (0..gpus).map(|b| link(a, b)).collect()).collect(),
+        driver: None,
     }
 }
 
@@ -133,5 +134,7 @@ fn gpu(node: &str, index: u32) -> Gpu {
         memory_used_mib: 0,
         temperature_c: 35,
         power_mw: 60_000,
+        ecc_corrected: None,
+        ecc_uncorrected: None,
     }
 }

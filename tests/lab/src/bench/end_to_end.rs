@@ -1,7 +1,7 @@
-//! From the creation of pods to their last bind, through the real control plane: with Muster gated, with Muster
-//! ungated, and by kube-scheduler alone, which is the peer. The ways take turns.
+//! From the creation of pods to their last bind, through the real control plane: with Muster gated and ungated, by
+//! kube-scheduler alone, and with an extender that decides nothing. The last two are the peers. The ways take turns.
 //!
-//! The peer has an easier job, since it knows no gangs. The row `narrowed` is the floor of the gated way: pods that
+//! The peers have an easier job, since they know no gangs. The row `narrowed` is the floor of the gated way: pods that
 //! name their node themselves, with neither an extender nor a release in the way.
 
 use std::path::Path;
@@ -35,7 +35,7 @@ pub(super) async fn run(muster: &Path) -> Result<()> {
     println!("{}", Trial::heads());
     let mut trials = Vec::new();
     for round in 1..=ROUNDS {
-        for way in [Way::Plain, Way::Gated, Way::Ungated] {
+        for way in [Way::Plain, Way::Trivial, Way::Gated, Way::Ungated] {
             let running = Running::start(way, muster).await?;
             trials.extend(one_lab(&running, round == ROUNDS).await?);
         }
@@ -70,7 +70,7 @@ async fn one_lab(running: &Running, last_round: bool) -> Result<Vec<Trial>> {
 fn summary(trials: &[Trial]) {
     println!(
         "\n{:8} {:22} {:>8} {:>10} | {:>9} {:>10} | {:>8} {:>8}",
-        "way", "workload", "pods/s", "of plain", "sched ms", "of plain", "api ms", "muster"
+        "way", "workload", "pods/s", "of plain", "sched ms", "of plain", "api ms", "extender"
     );
     let of = |way, workload, figure: fn(&Trial) -> f64| {
         let these = trials.iter().filter(|trial| trial.way == way && trial.workload == workload);
@@ -78,7 +78,7 @@ fn summary(trials: &[Trial]) {
     };
     for workload in [SINGLES, GANGED, QUEUED] {
         let plain = [Trial::rate, scheduler_ms].map(|figure| of(Way::Plain, workload, figure));
-        for way in [Way::Plain, Way::Gated, Way::Ungated] {
+        for way in [Way::Plain, Way::Trivial, Way::Gated, Way::Ungated] {
             let [rate, scheduler] = [Trial::rate, scheduler_ms].map(|figure| of(way, workload, figure));
             println!(
                 "{:8} {workload:22} {rate:>8.0} {:>10.2} | {scheduler:>9.2} {:>10.2} | {:>8.2} {:>8.2}",

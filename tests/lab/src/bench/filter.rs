@@ -14,7 +14,7 @@ use kube::api::PostParams;
 use serde_json::{Value, json};
 
 use super::caller::{Caller, Request};
-use super::constant::{self, Constant};
+use super::constant;
 use super::figures::{number, percentile, us};
 use super::processes::{at_rest, cpu};
 use super::workload;
@@ -47,7 +47,7 @@ pub(super) async fn run(muster: &Path) -> Result<()> {
     );
     let (lab, muster, port) = start(muster).await?;
     let pods = create_pods(&lab).await?;
-    let constant = Constant::start()?;
+    let constant = constant::start()?;
     let mut ours = Caller::connect(port)?;
     let mut floor = Caller::connect(constant.port)?;
     at_rest(&lab, Some(muster.pid())).await?;

@@ -67,7 +67,7 @@ impl<'a> Bench<'a> {
         let names: Vec<String> = workload.pods.iter().map(ResourceExt::name_any).collect();
         self.running.lab.stop_scheduler().await?;
         workload::create(&self.running.lab, &self.owner, workload.pods).await?;
-        at_rest(&self.running.lab, self.running.muster_pid()).await?;
+        at_rest(&self.running.lab, self.running.extender_pid()).await?;
         self.running.start_scheduler().await?;
         let begun = self.start_meter().await?;
         let times = self.arrivals.all_bound(&names, TIMEOUT).await.context(workload.name)?;
@@ -77,13 +77,13 @@ impl<'a> Bench<'a> {
     }
 
     async fn begin(&self) -> Result<Begun> {
-        at_rest(&self.running.lab, self.running.muster_pid()).await?;
+        at_rest(&self.running.lab, self.running.extender_pid()).await?;
         self.start_meter().await
     }
 
     async fn start_meter(&self) -> Result<Begun> {
         let calls = self.running.calls().await?;
-        let meter = Meter::start(&self.running.lab, self.running.muster_pid())?;
+        let meter = Meter::start(&self.running.lab, self.running.extender_pid())?;
         Ok(Begun { at: Instant::now(), meter, calls })
     }
 

@@ -1,14 +1,16 @@
-//! The three ways in which the same pods are scheduled: by kube-scheduler alone, and by kube-scheduler with Muster,
-//! gated or not. Each has a control plane of its own.
+//! The ways in which the same pods are scheduled: by kube-scheduler alone, with an extender that decides nothing, and
+//! with Muster, gated or not. Each has a control plane of its own.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::floor::Floor;
+use super::trivial;
 use crate::cluster::repository;
 use crate::nodes::gpu_node;
 use crate::process::Process;
-use crate::{Cluster, Gather, Lab, Operator, Options, Setup, http};
+use crate::{ADMIN, Cluster, Gather, Lab, Operator, Options, Setup, http};
 
 /// Nodes of every control plane.
 pub(super) const NODES: usize = 1_000;
@@ -20,6 +22,8 @@ const GPUS: u32 = 8;
 pub(super) enum Way {
     /// kube-scheduler with its defaults: no extender, no policy, gangs are just pods.
     Plain,
+    /// kube-scheduler as Muster has it set up, with an extender that decides nothing.
+    Trivial,
     /// Muster with the admission policy.
     Gated,
     /// Muster without the admission policy.
@@ -31,6 +35,7 @@ impl Way {
     pub(super) fn name(self) -> &'static str {
         match self {
             Way::Plain => "plain",
+            Way::Trivial => "trivial",
             Way::Gated => "gated",
             Way::Ungated => "ungated",
         }
@@ -40,6 +45,7 @@ impl Way {
 /// A running control plane. Fields end in their order.
 pub(super) struct Running {
     muster: Option<(Process, String)>,
+    trivial: Option<Floor>,
     /// The control plane.
     pub(super) lab: Lab,
     /// How it schedules.
@@ -51,7 +57,7 @@ impl Running {
     /// does not pay for 1,000 agents that are played on the same machine.
     pub(super) async fn start(way: Way, program: &Path) -> Result<Running> {
         let gather = match way {
-            Way::Plain => return Self::start_plain().await,
+            Way::Plain | Way::Trivial => return Self::start_without(way).await,
             Way::Gated => Gather::Gated,
             Way::Ungated => Gather::Ungated,
         };
@@ -59,26 +65,30 @@ impl Running {
         let setup = Setup { operator: Operator::None, muster: program.to_owned(), ..setup };
         let Cluster { muster, reports, lab, url } = Cluster::start(setup).await?;
         drop(reports);
-        Ok(Running { muster: Some((muster, url)), lab, way })
+        Ok(Running { muster: Some((muster, url)), trivial: None, lab, way })
     }
 
-    async fn start_plain() -> Result<Running> {
+    async fn start_without(way: Way) -> Result<Running> {
         let lab = Lab::start(Options::default()).await?;
         lab.create_nodes(node_names().into_iter().map(|name| gpu_node(name).gpus(GPUS))).await?;
-        lab.start_plain_scheduler().await?;
-        lab.wait_nodes_ready(NODES).await?;
-        Ok(Running { muster: None, lab, way: Way::Plain })
+        let trivial = match way {
+            Way::Trivial => Some(trivial::start(&lab.kubeconfig_for(ADMIN)?)?),
+            _ => None,
+        };
+        let running = Running { muster: None, trivial, lab, way };
+        running.start_scheduler().await?;
+        running.lab.wait_nodes_ready(NODES).await?;
+        Ok(running)
     }
 
     /// Starts kube-scheduler anew, after it was stopped.
     pub(super) async fn start_scheduler(&self) -> Result<()> {
-        match &self.muster {
-            None => self.lab.start_plain_scheduler().await,
-            Some((_, url)) => {
-                let config = repository().join("deploy/scheduler-config.yaml");
-                self.lab.start_scheduler(&config, url.as_str()).await
-            }
-        }
+        let url = match (&self.muster, &self.trivial) {
+            (Some((_, url)), _) => url.clone(),
+            (None, Some(trivial)) => format!("http://127.0.0.1:{}", trivial.port),
+            (None, None) => return self.lab.start_plain_scheduler().await,
+        };
+        self.lab.start_scheduler(&repository().join("deploy/scheduler-config.yaml"), url).await
     }
 
     /// Muster and its address; an error if this way has none.
@@ -87,9 +97,10 @@ impl Running {
         Ok((process, url))
     }
 
-    /// Muster's process id.
-    pub(super) fn muster_pid(&self) -> Option<u32> {
-        self.muster.as_ref().map(|(process, _)| process.pid())
+    /// The extender's process id.
+    pub(super) fn extender_pid(&self) -> Option<u32> {
+        let muster = self.muster.as_ref().map(|(process, _)| process.pid());
+        muster.or_else(|| self.trivial.as_ref().map(Floor::pid))
     }
 
     /// Filter and bind calls that Muster has answered so far.
