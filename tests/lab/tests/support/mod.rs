@@ -1,6 +1,9 @@
 //! What the end-to-end tests check again and again, over every change of every pod.
 
+pub mod document;
 pub mod jobs;
+pub mod programs;
+pub mod rights;
 
 use std::collections::{BTreeMap, BTreeSet};
 
