@@ -6,11 +6,13 @@
 //! server and keeps nothing; which gang a pod belongs to is [`crate::recognise`]'s word.
 
 mod constraints;
+mod extras;
 mod node;
 mod pod;
 mod quantity;
 mod request;
 mod unmodelled;
+pub(crate) mod volume;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -13,13 +13,15 @@ mod owners;
 mod pods;
 mod relist;
 mod source;
+mod volumes;
 
 use std::sync::Arc;
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use futures::{FutureExt, future};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::storage::v1::{CSINode, StorageClass};
 use kube::api::{Api, DynamicObject, PartialObjectMeta};
 use kube::runtime::watcher;
 use kube::{Client, Resource};
@@ -37,6 +39,10 @@ enum Seen {
     Pod(Box<watcher::Event<Pod>>),
     Node(Box<watcher::Event<Node>>),
     Job(watcher::Event<PartialObjectMeta<Job>>),
+    Pvc(Box<watcher::Event<PersistentVolumeClaim>>),
+    Pv(Box<watcher::Event<PersistentVolume>>),
+    StorageClass(Box<watcher::Event<StorageClass>>),
+    CsiNode(watcher::Event<CSINode>),
     Owner(GangKind, watcher::Event<DynamicObject>),
     /// The kind is not served.
     Absent(GangKind),
@@ -64,6 +70,13 @@ pub async fn run(
         .push(follow(all::<Node>(&client), Source::Nodes, |e| Seen::Node(Box::new(e)), out.clone()).boxed());
     sources
         .push(follow(all::<PartialObjectMeta<Job>>(&client), Source::Jobs, Seen::Job, out.clone()).boxed());
+    sources.push(follow(all(&client), Source::Pvcs, |e| Seen::Pvc(Box::new(e)), out.clone()).boxed());
+    sources.push(follow(all(&client), Source::Pvs, |e| Seen::Pv(Box::new(e)), out.clone()).boxed());
+    sources.push(
+        follow(all(&client), Source::StorageClasses, |e| Seen::StorageClass(Box::new(e)), out.clone())
+            .boxed(),
+    );
+    sources.push(follow(all(&client), Source::CsiNodes, Seen::CsiNode, out.clone()).boxed());
     for kind in GangKind::ALL {
         sources.push(kinds::follow(client.clone(), kind, out.clone()).boxed());
     }

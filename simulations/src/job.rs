@@ -1,8 +1,9 @@
 //! Jobs that users submit: what the operator of their kind makes of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use muster_placement::extras::Extras;
 use muster_placement::gang::GangSpec;
 use muster_placement::ids::{GangId, Name, PodUid};
 use muster_placement::node_state::NodeState;
@@ -110,7 +111,7 @@ impl Job {
             .zip(0..)
             .filter_map(|((role, index), serial)| self.pod(role, index, serial, self.submitted));
         let pods: Vec<Arc<Pod>> = pods.map(Arc::new).collect();
-        plan(Site { nodes, rules: &[], excluded: &BTreeSet::new() }, &pods).is_ok()
+        plan(Site::new(nodes), &pods).is_ok()
     }
 
     /// A pod as the operator makes it and the admission policy leaves it.
@@ -135,6 +136,8 @@ impl Job {
             controlled: true,
             request: part.request,
             constraints: spec.constraints.clone(),
+            extras: Extras::default(),
+            pvcs: Vec::new(),
             unmodelled: Vec::new(),
             scheduler: Scheduler::Ours,
             gate: if gated { Gate::Ours } else { Gate::Open },

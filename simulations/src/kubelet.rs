@@ -69,6 +69,7 @@ impl World {
                 memory_used_mib: held.min(total),
                 temperature_c: u16::try_from(31 + share * 2 / 5).unwrap_or(u16::MAX),
                 power_mw: u32::try_from(60_000 + share * 6_000).unwrap_or(u32::MAX),
+                ..Load::default()
             };
         }
     }

@@ -143,7 +143,11 @@ impl Machine {
             }
         };
         let row = |a: &usize| order.iter().map(|b| self.kind.link(*a, *b)).collect::<Vec<_>>();
-        Inventory { gpus: order.iter().map(gpu).collect(), link_gbps: order.iter().flat_map(row).collect() }
+        Inventory {
+            gpus: order.iter().map(gpu).collect(),
+            link_gbps: order.iter().flat_map(row).collect(),
+            driver_fault: None,
+        }
     }
 
     /// Positions of the GPUs that work and nobody has.
@@ -183,6 +187,7 @@ fn node(name: &str, kind: Kind) -> Node {
         labels,
         taints,
         cordoned: false,
+        extended: BTreeMap::new(),
         allocatable: Resources {
             gpus: kind.gpus() as u64,
             cpu_milli: cores * 1_000 - 500,

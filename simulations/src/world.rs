@@ -137,9 +137,12 @@ impl World {
         world
     }
 
-    /// Tells Muster all there is, as its first lists do, and lets agents begin to report.
+    /// Tells Muster all there is, as its first lists and the agents' first reports do.
     pub fn begin(&mut self, muster: &mut dyn Muster) {
         self.relist(muster);
+        for (name, machine) in self.machines.iter().filter(|(_, machine)| !machine.devices.is_empty()) {
+            muster.tell(Event::Reported(name.clone(), machine.inventory()));
+        }
         let mut offset = 0;
         for (name, machine) in &self.machines {
             if !machine.devices.is_empty() {

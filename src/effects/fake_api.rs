@@ -10,6 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use kube::Client;
+use muster_placement::extras::Extras;
 use muster_placement::ids::{Epoch, GpuUuid, Name, NodeName, PodUid};
 use muster_placement::pod::{Constraints, Gate, Membership, Pod, PodPhase, Scheduler, Stamp};
 use muster_placement::resources::Resources;
@@ -106,6 +107,8 @@ pub(super) fn pod(uid: &str) -> Pod {
         controlled: true,
         request: Resources { gpus: 1, pods: 1, ..Resources::default() },
         constraints: Constraints::default(),
+        extras: Extras::default(),
+        pvcs: Vec::new(),
         unmodelled: Vec::new(),
         scheduler: Scheduler::Ours,
         gate: Gate::Ours,

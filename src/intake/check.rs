@@ -5,11 +5,11 @@
 
 use muster_placement::ids::{GpuUuid, Name};
 use muster_placement::inventory::{Gpu, Health, Inventory, Load};
-use muster_report::Report;
+use muster_report::{Driver, DriverState, Report};
 
 /// The inventory that a report describes: GPUs sorted by UUID, and the link matrix in that order.
 pub(super) fn believed(report: Report) -> Inventory {
-    let Report { gpus, link_gbps: rows, .. } = report;
+    let Report { gpus, link_gbps: rows, driver, .. } = report;
     let mut order: Vec<usize> = (0..gpus.len()).collect();
     order.sort_by(|a, b| gpus.get(*a).map(|g| &g.uuid).cmp(&gpus.get(*b).map(|g| &g.uuid)));
     let link = |a: usize, b: usize| rows.get(a).and_then(|row| row.get(b)).copied().unwrap_or(0);
@@ -20,7 +20,18 @@ pub(super) fn believed(report: Report) -> Inventory {
     };
     let mut gpus: Vec<Gpu> = gpus.into_iter().map(gpu).collect();
     gpus.sort_by(|a, b| a.uuid.cmp(&b.uuid));
-    Inventory { gpus, link_gbps }
+    Inventory { gpus, link_gbps, driver_fault: driver.as_ref().and_then(fault) }
+}
+
+/// What is wrong with a driver that does not work.
+fn fault(driver: &Driver) -> Option<Name> {
+    let why = driver.why.as_deref().unwrap_or("the agent does not say why");
+    match driver.state {
+        DriverState::Loaded => None,
+        DriverState::Absent => Some(Name::from(format!("absent: {why}").as_str())),
+        DriverState::Unresponsive => Some(Name::from(format!("unresponsive: {why}").as_str())),
+        DriverState::Other => Some(Name::from(why)),
+    }
 }
 
 fn gpu(said: muster_report::Gpu) -> Gpu {
@@ -38,6 +49,8 @@ fn gpu(said: muster_report::Gpu) -> Gpu {
             memory_used_mib: said.memory_used_mib,
             temperature_c: said.temperature_c,
             power_mw: said.power_mw,
+            ecc_corrected: said.ecc_corrected,
+            ecc_uncorrected: said.ecc_uncorrected,
         },
     }
 }
@@ -83,6 +96,17 @@ mod tests {
     fn no_matrix_stays_none() {
         assert_eq!(believed(report(&["GPU-b", "GPU-a"], Vec::new())).link_gbps, Vec::<u32>::new());
         assert_eq!(believed(report(&[], Vec::new())), Inventory::default());
+    }
+
+    #[test]
+    fn a_driver_that_does_not_work_is_named() {
+        let said = |state, why: &str| {
+            let driver = Some(Driver { state, why: Some(why.to_owned()), version: None });
+            believed(Report { driver, ..report(&[], Vec::new()) }).driver_fault
+        };
+        assert_eq!(said(DriverState::Loaded, ""), None);
+        let absent = said(DriverState::Absent, "no libnvidia-ml.so.1");
+        assert_eq!(absent, Some(Name::from("absent: no libnvidia-ml.so.1")));
     }
 
     #[test]

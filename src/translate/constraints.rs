@@ -56,7 +56,8 @@ fn preferred(affinity: Option<&NodeAffinity>) -> Vec<(u8, Term)> {
     terms.into_iter().flatten().filter_map(|p| Some((weighed(p.weight), term(&p.preference)?))).collect()
 }
 
-fn term(term: &NodeSelectorTerm) -> Option<Term> {
+/// A node selector term, if every requirement of it can be read.
+pub(super) fn term(term: &NodeSelectorTerm) -> Option<Term> {
     let all = |rs: &Option<Vec<NodeSelectorRequirement>>| -> Option<Vec<Requirement>> {
         rs.iter().flatten().map(requirement).collect()
     };

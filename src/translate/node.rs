@@ -22,6 +22,7 @@ pub fn node(node: &ApiNode) -> Node {
         taints: spec.and_then(|s| s.taints.as_ref()).into_iter().flatten().map(taint).collect(),
         cordoned: spec.and_then(|s| s.unschedulable).unwrap_or(false),
         allocatable: allocatable.map(offered).unwrap_or_default(),
+        extended: allocatable.map(extended).unwrap_or_default(),
     }
 }
 
@@ -36,6 +37,19 @@ fn offered(amounts: &BTreeMap<String, Quantity>) -> Resources {
         ephemeral: count("ephemeral-storage"),
         pods: count("pods"),
     }
+}
+
+/// Extended resources and huge pages. Below the cap, as above.
+fn extended(amounts: &BTreeMap<String, Quantity>) -> BTreeMap<Name, u64> {
+    let amount = |(name, quantity): (&String, &Quantity)| {
+        is_extended(name).then(|| (Name::from(name.as_str()), whole(quantity).unwrap_or(0).min(CAP - 1)))
+    };
+    amounts.iter().filter_map(amount).collect()
+}
+
+/// Whether it is counted by its name only: `DOMAIN/NAME`, or huge pages of a size.
+pub(super) fn is_extended(name: &str) -> bool {
+    name != GPU_RESOURCE && (name.contains('/') || name.starts_with("hugepages-"))
 }
 
 fn taint(taint: &ApiTaint) -> Taint {

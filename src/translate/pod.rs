@@ -6,8 +6,10 @@ use muster_placement::pod::{Gate, Pod, PodPhase, Scheduler};
 use muster_placement::time::CreatedAt;
 
 use super::constraints::{Translated, constraints};
+use super::extras::extras;
 use super::request::request;
 use super::unmodelled::unmodelled;
+use super::volume::pvcs;
 use super::{GATE, SchedulerNames, labels};
 use crate::annotation;
 use crate::recognise::{Owners, controller, recognise};
@@ -25,15 +27,17 @@ pub fn pod(pod: &ApiPod, owners: &Owners, schedulers: &SchedulerNames) -> Pod {
     let node = spec.node_name.as_deref().filter(|n| !n.is_empty()).map(NodeName::from);
     Pod {
         uid: PodUid::from(meta.uid.as_deref().unwrap_or_default()),
-        namespace: Name::from(meta.namespace.as_deref().unwrap_or_default()),
-        name: Name::from(meta.name.as_deref().unwrap_or_default()),
+        namespace: Name::from(text(meta.namespace.as_ref())),
+        name: Name::from(text(meta.name.as_ref())),
         labels: labels(meta.labels.as_ref()),
         created: created(pod),
         priority: spec.priority.unwrap_or(0),
         kind: recognised.kind,
         controlled: controller(meta).is_some(),
         request: request(pod),
+        extras: extras(spec),
         constraints,
+        pvcs: pvcs(text(meta.namespace.as_ref()), text(meta.name.as_ref()), spec),
         unmodelled,
         scheduler: scheduler(spec, schedulers),
         gate: gate(spec),
@@ -44,6 +48,10 @@ pub fn pod(pod: &ApiPod, owners: &Owners, schedulers: &SchedulerNames) -> Pod {
         verdict: verdict(pod.status.as_ref()),
         node,
     }
+}
+
+fn text(text: Option<&String>) -> &str {
+    text.map(String::as_str).unwrap_or_default()
 }
 
 fn created(pod: &ApiPod) -> CreatedAt {
@@ -99,7 +107,8 @@ mod tests {
         assert_eq!(pod.kind.as_str(), "TFJob");
         assert!(pod.controlled && pod.alive() && !pod.terminating);
         assert_eq!(pod.node.as_ref().map(NodeName::as_str), Some("gpu-0010"));
-        assert_eq!(pod.unmodelled, ["volumes"]);
+        assert!(pod.unmodelled.is_empty(), "{:?}", pod.unmodelled);
+        assert_eq!(pod.pvcs.iter().map(ToString::to_string).collect::<Vec<_>>(), ["default/training-data"]);
         assert_eq!(pod.constraints.tolerations.len(), 2);
         assert_eq!((pod.scheduler, pod.gate, pod.phase), (Scheduler::Ours, Gate::Open, PodPhase::Running));
         assert!(pod.created.0 > 1_700_000_000);

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodSpec, ResourceRequirements};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodSpec, PodStatus, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use muster_placement::resources::{GPU_RESOURCE, Resources};
 
@@ -32,25 +32,34 @@ pub(super) fn request(pod: &Pod) -> Resources {
 
 fn containers(pod: &Pod, spec: &PodSpec) -> Resources {
     let status = pod.status.as_ref();
-    let started = status.and_then(|s| s.container_statuses.as_deref()).unwrap_or_default();
-    let init_started = status.and_then(|s| s.init_container_statuses.as_deref()).unwrap_or_default();
-    let mut running = Resources::default();
-    for container in &spec.containers {
-        running = running.plus(of_container(container, started));
-    }
-    let mut sidecars = Resources::default();
-    let mut starting = Resources::default();
+    let statuses =
+        |of: fn(&PodStatus) -> Option<&Vec<ContainerStatus>>| status.and_then(of).into_iter().flatten();
+    let started: Vec<&ContainerStatus> = statuses(|s| s.container_statuses.as_ref())
+        .chain(statuses(|s| s.init_container_statuses.as_ref()))
+        .collect();
+    effective(spec, |container| of_container(container, &started), Resources::plus, Resources::max)
+}
+
+/// The formula over the containers of a pod, for any kind of amount.
+pub(super) fn effective<A: Clone + Default>(
+    spec: &PodSpec,
+    of: impl Fn(&Container) -> A,
+    plus: impl Fn(A, A) -> A,
+    max: impl Fn(A, A) -> A,
+) -> A {
+    let mut running = spec.containers.iter().map(&of).fold(A::default(), &plus);
+    let (mut sidecars, mut starting) = (A::default(), A::default());
     for container in spec.init_containers.iter().flatten() {
-        let own = of_container(container, init_started);
+        let own = of(container);
         if is_sidecar(container) {
-            running = running.plus(own);
-            sidecars = sidecars.plus(own);
-            starting = starting.max(sidecars);
+            running = plus(running, own.clone());
+            sidecars = plus(sidecars, own);
+            starting = max(starting, sidecars.clone());
         } else {
-            starting = starting.max(sidecars.plus(own));
+            starting = max(starting, plus(sidecars.clone(), own));
         }
     }
-    running.max(starting)
+    max(running, starting)
 }
 
 /// Whether an init container keeps running beside the others (KEP-753).
@@ -59,7 +68,7 @@ fn is_sidecar(container: &Container) -> bool {
 }
 
 /// A container that is being resized in place holds the larger of what it has and what it is to get.
-fn of_container(container: &Container, started: &[ContainerStatus]) -> Resources {
+fn of_container(container: &Container, started: &[&ContainerStatus]) -> Resources {
     let asked = container.resources.as_ref().map(declared).unwrap_or_default();
     let Some(status) = started.iter().find(|s| s.name == container.name) else { return asked };
     let actual = status.resources.as_ref().and_then(|r| r.requests.as_ref());

@@ -3,25 +3,21 @@
 //! A pod with any of them is planned like others but not narrowed to one node. Rules of other pods that
 //! point at this one (their anti-affinity) cannot be seen here.
 
-use k8s_openapi::api::core::v1::{Container, PodSpec, Volume};
-use muster_placement::resources::GPU_RESOURCE;
+use k8s_openapi::api::core::v1::{PodSpec, Volume};
+
+use super::node::is_extended;
 
 /// The rules, by name.
 pub(super) fn unmodelled(spec: &PodSpec) -> Vec<&'static str> {
     let rules = [
         ("inter-pod affinity", requires_pods_nearby(spec)),
         ("topology spread", must_spread(spec)),
-        ("host ports", containers(spec).any(has_host_port)),
         ("volumes", spec.volumes.iter().flatten().any(binds_to_nodes)),
         ("resource claims", spec.resource_claims.as_ref().is_some_and(|c| !c.is_empty())),
-        ("other resources", asks_for_other_resources(spec)),
+        ("pod-level resources", asks_as_a_whole(spec)),
         ("scheduling group", spec.scheduling_group.is_some()),
     ];
     rules.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect()
-}
-
-fn containers(spec: &PodSpec) -> impl Iterator<Item = &Container> {
-    spec.containers.iter().chain(spec.init_containers.iter().flatten())
 }
 
 fn requires_pods_nearby(spec: &PodSpec) -> bool {
@@ -38,15 +34,10 @@ fn must_spread(spec: &PodSpec) -> bool {
     spec.topology_spread_constraints.iter().flatten().any(|c| c.when_unsatisfiable != "ScheduleAnyway")
 }
 
-fn has_host_port(container: &Container) -> bool {
-    container.ports.iter().flatten().any(|p| p.host_port.is_some_and(|port| port > 0))
-}
-
-/// Volumes that can exclude nodes: by where they are, by how many a node can attach, or by who uses them.
+/// Volumes without a claim that can exclude nodes: by where they are, by how many a node can attach, or by who uses
+/// them. Claims are modelled.
 fn binds_to_nodes(volume: &Volume) -> bool {
-    volume.persistent_volume_claim.is_some()
-        || volume.ephemeral.is_some()
-        || volume.csi.is_some()
+    volume.csi.is_some()
         || volume.gce_persistent_disk.is_some()
         || volume.aws_elastic_block_store.is_some()
         || volume.azure_disk.is_some()
@@ -55,11 +46,10 @@ fn binds_to_nodes(volume: &Volume) -> bool {
         || volume.rbd.is_some()
 }
 
-fn asks_for_other_resources(spec: &PodSpec) -> bool {
-    let counted =
-        |name: &String| ["cpu", "memory", "ephemeral-storage", GPU_RESOURCE].contains(&name.as_str());
-    let stated = containers(spec).filter_map(|c| c.resources.as_ref()).chain(spec.resources.as_ref());
-    stated.flat_map(|r| [r.requests.as_ref(), r.limits.as_ref()]).flatten().any(|m| !m.keys().all(counted))
+/// Extended resources of the pod as a whole; only those of its containers are counted.
+fn asks_as_a_whole(spec: &PodSpec) -> bool {
+    let whole = spec.resources.iter().flat_map(|r| [r.requests.as_ref(), r.limits.as_ref()]);
+    whole.flatten().flat_map(|amounts| amounts.keys()).any(|name| is_extended(name))
 }
 
 #[cfg(test)]
@@ -90,19 +80,14 @@ mod tests {
             (spread("DoNotSchedule"), &["topology spread"]),
             (spread("ScheduleAnyway"), &[]),
             (container(json!({ "name": "c", "ports": [{ "containerPort": 80 }] })), &[]),
-            (
-                container(json!({ "name": "c", "ports": [{ "containerPort": 80, "hostPort": 80 }] })),
-                &["host ports"],
-            ),
-            (volume(json!({ "name": "v", "persistentVolumeClaim": { "claimName": "x" } })), &["volumes"]),
-            (volume(json!({ "name": "v", "ephemeral": {} })), &["volumes"]),
+            (container(json!({ "name": "c", "ports": [{ "containerPort": 80, "hostPort": 80 }] })), &[]),
+            (volume(json!({ "name": "v", "persistentVolumeClaim": { "claimName": "x" } })), &[]),
+            (volume(json!({ "name": "v", "csi": { "driver": "d" } })), &["volumes"]),
             (volume(json!({ "name": "v", "configMap": { "name": "x" } })), &[]),
             (json!({ "resourceClaims": [{ "name": "gpu" }] }), &["resource claims"]),
             (container(json!({ "name": "c", "resources": { "limits": { "nvidia.com/gpu": "1" } } })), &[]),
-            (
-                container(json!({ "name": "c", "resources": { "limits": { "rdma/hca": "1" } } })),
-                &["other resources"],
-            ),
+            (container(json!({ "name": "c", "resources": { "limits": { "rdma/hca": "1" } } })), &[]),
+            (json!({ "resources": { "limits": { "hugepages-2Mi": "4Mi" } } }), &["pod-level resources"]),
             (json!({ "schedulingGroup": { "podGroupName": "g" } }), &["scheduling group"]),
         ];
         for (mut spec, expected) in rows {

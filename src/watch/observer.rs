@@ -12,6 +12,7 @@ use super::nodes::Nodes;
 use super::owners::{Gangs, Jobs};
 use super::pods::Pods;
 use super::source::Source;
+use super::volumes::Volumes;
 use crate::engine::{EngineGone, Handle};
 use crate::recognise::{GangKind, Owners};
 use crate::translate::SchedulerNames;
@@ -25,6 +26,7 @@ pub(super) struct Observer {
     nodes: Nodes,
     jobs: Jobs,
     gangs: Gangs,
+    volumes: Volumes,
     /// Sources that have not been read once; empty for ever after [`Event::Synced`].
     unread: BTreeSet<Source>,
 }
@@ -33,9 +35,10 @@ impl Observer {
     pub(super) fn new(handle: Handle, owners: Arc<Owners>, schedulers: SchedulerNames) -> Self {
         let mut unread: BTreeSet<Source> = GangKind::ALL.into_iter().map(Source::Kind).collect();
         unread.extend([Source::Pods, Source::Nodes, Source::Jobs]);
-        let (pods, nodes, jobs, gangs) =
-            (Pods::default(), Nodes::default(), Jobs::default(), Gangs::default());
-        Self { handle, owners, schedulers, pods, nodes, jobs, gangs, unread }
+        unread.extend([Source::Pvcs, Source::Pvs, Source::StorageClasses, Source::CsiNodes]);
+        let (pods, nodes, jobs) = (Pods::default(), Nodes::default(), Jobs::default());
+        let (gangs, volumes) = (Gangs::default(), Volumes::default());
+        Self { handle, owners, schedulers, pods, nodes, jobs, gangs, volumes, unread }
     }
 
     pub(super) async fn observe(&mut self, seen: Seen) -> Result<(), EngineGone> {
@@ -57,6 +60,10 @@ impl Observer {
                 Some(uid) => self.pods.owner_seen(&uid, &self.owners, &self.schedulers),
                 None => Vec::new(),
             },
+            Seen::Pvc(event) => self.volumes.claim(*event),
+            Seen::Pv(event) => self.volumes.volume(*event),
+            Seen::StorageClass(event) => self.volumes.class(*event),
+            Seen::CsiNode(event) => self.volumes.limits(event),
             Seen::Owner(kind, event) => self.gangs.observe(kind, event),
             Seen::Absent(kind) => self.gangs.vanished(kind),
             Seen::Closed(_) => Vec::new(),
@@ -79,9 +86,15 @@ fn read_by(seen: &Seen) -> Option<Source> {
         Seen::Pod(event) => matches!(**event, watcher::Event::InitDone).then_some(Source::Pods),
         Seen::Node(event) => matches!(**event, watcher::Event::InitDone).then_some(Source::Nodes),
         Seen::Job(watcher::Event::InitDone) => Some(Source::Jobs),
+        Seen::Pvc(event) => matches!(**event, watcher::Event::InitDone).then_some(Source::Pvcs),
+        Seen::Pv(event) => matches!(**event, watcher::Event::InitDone).then_some(Source::Pvs),
+        Seen::StorageClass(event) => {
+            matches!(**event, watcher::Event::InitDone).then_some(Source::StorageClasses)
+        }
+        Seen::CsiNode(watcher::Event::InitDone) => Some(Source::CsiNodes),
         Seen::Owner(kind, watcher::Event::InitDone) | Seen::Absent(kind) => Some(Source::Kind(*kind)),
         Seen::Closed(source) => source.optional().then_some(*source),
-        Seen::Job(_) | Seen::Owner(..) => None,
+        Seen::Job(_) | Seen::CsiNode(_) | Seen::Owner(..) => None,
     }
 }
 
@@ -102,6 +115,10 @@ mod tests {
         observer.observe(Seen::Owner(GangKind::TfJob, watcher::Event::InitDone)).await.unwrap();
         observer.observe(Seen::Closed(Source::Jobs)).await.unwrap();
         observer.observe(Seen::Node(Box::new(watcher::Event::InitDone))).await.unwrap();
+        observer.observe(Seen::Pvc(Box::new(watcher::Event::InitDone))).await.unwrap();
+        observer.observe(Seen::Pv(Box::new(watcher::Event::InitDone))).await.unwrap();
+        observer.observe(Seen::StorageClass(Box::new(watcher::Event::InitDone))).await.unwrap();
+        observer.observe(Seen::CsiNode(watcher::Event::InitDone)).await.unwrap();
         observer.observe(Seen::Closed(Source::Pods)).await.unwrap();
         assert!(events.try_recv().is_err(), "pods that cannot be read are waited for");
         observer.observe(Seen::Pod(Box::new(watcher::Event::InitDone))).await.unwrap();

@@ -22,13 +22,17 @@ pub(super) enum Source {
     Pods,
     Nodes,
     Jobs,
+    Pvcs,
+    Pvs,
+    StorageClasses,
+    CsiNodes,
     Kind(GangKind),
 }
 
 impl Source {
     /// Whether Muster can work without it.
     pub(super) fn optional(self) -> bool {
-        !matches!(self, Source::Pods | Source::Nodes)
+        matches!(self, Source::Jobs | Source::Kind(_))
     }
 
     fn resource(self) -> String {
@@ -36,6 +40,10 @@ impl Source {
             Source::Pods => "pods".to_owned(),
             Source::Nodes => "nodes".to_owned(),
             Source::Jobs => "jobs.batch".to_owned(),
+            Source::Pvcs => "persistentvolumeclaims".to_owned(),
+            Source::Pvs => "persistentvolumes".to_owned(),
+            Source::StorageClasses => "storageclasses.storage.k8s.io".to_owned(),
+            Source::CsiNodes => "csinodes.storage.k8s.io".to_owned(),
             Source::Kind(kind) => kind.crd(),
         }
     }

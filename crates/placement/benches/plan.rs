@@ -18,7 +18,6 @@
 #[path = "../tests/world/mod.rs"]
 mod world;
 
-use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -59,7 +58,7 @@ fn plans() {
         ("refuse 100 members of 8 GPUs, with reason", &fragmented, 8, false),
     ] {
         let members = gang(100, each);
-        let site = Site { nodes, rules: &[], excluded: &BTreeSet::new() };
+        let site = Site::new(nodes);
         assert_eq!(plan(site, &members).is_ok(), fits, "{name}");
         row(name, median(|| plan(site, &members)), "one look at every node", floor(nodes, amount(each, 500)));
     }
@@ -114,7 +113,7 @@ fn queue() {
     }
     let members = gang(1, GPUS);
     let full = nodes(GPUS);
-    let site = Site { nodes: &full, rules: &[], excluded: &BTreeSet::new() };
+    let site = Site::new(&full);
     let floor = median(|| plan(site, &members)) * 1_000;
     row("one of 1,000 ends, 1,000 single pods wait", middle(times), "1,000 plans that fail", floor);
 }

@@ -69,6 +69,7 @@ fn ledger_violations(ledger: &Ledger) -> Vec<Violation> {
     for (uid, claim) in ledger.claims().iter() {
         let sum = sums.entry(claim.node.clone()).or_default();
         sum.claimed = sum.claimed.plus(claim.amount);
+        sum.extras.add(&claim.extras, 1);
         if claim.kind == ClaimKind::Hold {
             sum.held = sum.held.plus(claim.amount);
         }
@@ -98,8 +99,9 @@ fn overcommits(cluster: &Cluster) -> Vec<Violation> {
     let on_the_way = |uid: &PodUid| cluster.pod_states().get(uid).is_some_and(|s| s.binding);
     let holds =
         cluster.ledger().claims().iter().filter(|(uid, c)| c.kind == ClaimKind::Hold && !on_the_way(uid));
-    let over =
-        holds.filter(|(_, c)| cluster.node_states().get(&c.node).is_none_or(|s| s.overdrawn(&c.amount)));
+    let over = holds.filter(|(_, c)| {
+        cluster.node_states().get(&c.node).is_none_or(|s| s.overdrawn(&c.amount, &c.extras))
+    });
     over.map(|(uid, c)| violation(Rule::NoOvercommit, format!("{uid} holds {:?} on {}", c.amount, c.node)))
         .collect()
 }

@@ -25,6 +25,7 @@ use crate::ledger::Ledger;
 use crate::node::Node;
 use crate::node_state::NodeState;
 use crate::pod_state::PodState;
+use crate::pvc::{Pvc, PvcName};
 use crate::settings::Settings;
 use crate::shared_map::SharedMap;
 use crate::time::Time;
@@ -41,6 +42,7 @@ pub struct Cluster {
     nodes: BTreeMap<NodeName, Arc<NodeState>>,
     pods: SharedMap<PodUid, Arc<PodState>>,
     gangs: SharedMap<GangId, Arc<Gang>>,
+    pvcs: SharedMap<PvcName, Arc<Pvc>>,
     /// Parked bind requests by pod.
     asks: BTreeMap<PodUid, Vec<Ask>>,
     /// Highest plan number used or seen.
@@ -55,6 +57,8 @@ pub struct Cluster {
     replan: bool,
     /// Version of the state, for readers.
     version: u64,
+    /// When the last event was applied.
+    now: Time,
 }
 
 /// What is said of a node by its two sources.
@@ -77,6 +81,7 @@ impl Cluster {
     pub fn apply(&mut self, event: Event, now: Time) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.version = self.version.saturating_add(1);
+        self.now = now;
         match event {
             Event::PodSeen(pod) => self.pod_seen(*pod, now, &mut effects),
             Event::PodGone(uid) => self.pod_gone(&uid, &mut effects),
@@ -84,6 +89,8 @@ impl Cluster {
             Event::NodeGone(name) => self.node_gone(&name),
             Event::GangSeen(spec) => self.gang_seen(spec, now),
             Event::GangGone(id) => self.gang_gone(&id),
+            Event::PvcSeen(name, pvc) => self.pvc_seen(&name, pvc),
+            Event::PvcGone(name) => self.pvc_gone(&name),
             Event::Reported(node, inventory) => self.reported(&node, inventory),
             Event::Synced => self.rebuild(&mut effects),
             Event::Configured(settings) => self.configured(settings),
@@ -116,11 +123,13 @@ impl Cluster {
     pub fn view(&self) -> View {
         View {
             version: self.version,
+            at: self.now,
             ready: self.synced,
             settings: self.settings.clone(),
             nodes: self.nodes.values().cloned().collect(),
             pods: self.pods.clone(),
             gangs: self.gangs.clone(),
+            pvcs: self.pvcs.clone(),
             claims: self.ledger.claims().clone(),
         }
     }

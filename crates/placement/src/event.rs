@@ -6,6 +6,7 @@ use crate::ids::{AskId, Epoch, GangId, NodeName, PodUid};
 use crate::inventory::Inventory;
 use crate::node::Node;
 use crate::pod::Pod;
+use crate::pvc::{Pvc, PvcName};
 use crate::settings::Settings;
 use alloc::boxed::Box;
 
@@ -24,6 +25,10 @@ pub enum Event {
     GangSeen(GangSpec),
     /// A gang's owner is gone.
     GangGone(GangId),
+    /// A PersistentVolumeClaim appeared, or what it means for pods changed.
+    PvcSeen(PvcName, Pvc),
+    /// A PersistentVolumeClaim is gone.
+    PvcGone(PvcName),
     /// An agent's report was accepted.
     Reported(NodeName, Inventory),
     /// Every list of the API server has been read once: the ledger can be rebuilt, planning may begin.

@@ -14,6 +14,8 @@ pub struct Inventory {
     pub gpus: Vec<Gpu>,
     /// Bandwidth between two GPUs in Gb/s, row by row, `gpus.len()` squared; empty if unknown.
     pub link_gbps: Vec<u32>,
+    /// What is wrong with the driver, in the agent's words; `None` if nothing is, or nothing is said.
+    pub driver_fault: Option<Name>,
 }
 
 /// One GPU.
@@ -44,6 +46,10 @@ pub struct Load {
     pub temperature_c: u16,
     /// Power in milliwatts.
     pub power_mw: u32,
+    /// Corrected memory errors since the driver was loaded, if it counts them.
+    pub ecc_corrected: Option<u64>,
+    /// Uncorrected ones.
+    pub ecc_uncorrected: Option<u64>,
 }
 
 /// Health of a GPU.

@@ -8,6 +8,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::extras::{Extras, ExtrasSum};
 use crate::ids::{GpuUuid, NodeName, PodUid};
 use crate::resources::Resources;
 use crate::shared_map::SharedMap;
@@ -19,6 +20,8 @@ pub struct Claim {
     pub node: NodeName,
     /// How much.
     pub amount: Resources,
+    /// Other extended resources and host ports.
+    pub extras: Extras,
     /// GPUs assumed; fewer than `amount.gpus` where they are not known.
     pub gpus: Vec<GpuUuid>,
     /// Held for a plan, or granted to a bound pod.
@@ -41,6 +44,8 @@ pub struct Account {
     pub claimed: Resources,
     /// Holds alone.
     pub held: Resources,
+    /// Other extended resources and host ports claimed.
+    pub extras: ExtrasSum,
     /// Which pod is assumed to have which GPU.
     pub gpus: BTreeMap<GpuUuid, PodUid>,
 }
@@ -78,6 +83,7 @@ impl Ledger {
         claim.gpus.retain(|uuid| !account.gpus.contains_key(uuid));
         claim.gpus.truncate(usize::try_from(claim.amount.gpus).unwrap_or(usize::MAX));
         account.claimed = account.claimed.plus(claim.amount);
+        account.extras.add(&claim.extras, 1);
         if claim.kind == ClaimKind::Hold {
             account.held = account.held.plus(claim.amount);
         }
@@ -93,6 +99,7 @@ impl Ledger {
         let claim = self.claims.remove(pod)?;
         if let Some(account) = self.accounts.get_mut(&claim.node) {
             account.claimed = account.claimed.minus(claim.amount);
+            account.extras.remove(&claim.extras);
             if claim.kind == ClaimKind::Hold {
                 account.held = account.held.minus(claim.amount);
             }

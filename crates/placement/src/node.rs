@@ -1,8 +1,9 @@
 //! A node as the API server describes it. What an agent says of its GPUs is `inventory`.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use crate::ids::NodeName;
+use crate::ids::{Name, NodeName};
 use crate::resources::Resources;
 use crate::selector::Labels;
 use crate::taint::Taint;
@@ -20,4 +21,6 @@ pub struct Node {
     pub cordoned: bool,
     /// `status.allocatable`; all zero while the kubelet has not said.
     pub allocatable: Resources,
+    /// Other extended resources in `status.allocatable`, by name.
+    pub extended: BTreeMap<Name, u64>,
 }

@@ -8,6 +8,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::extras::{self, Extras, ExtrasSum, Lack};
 use crate::ids::{GpuUuid, Name};
 use crate::inventory::{Health, Inventory};
 use crate::ledger::Account;
@@ -52,6 +53,12 @@ impl NodeState {
         NodeState { node, inventory, account, purposes, free, free_gpus }
     }
 
+    /// GPUs that are allocatable and healthy, claimed or not.
+    pub fn usable_gpus(&self) -> u64 {
+        let allocatable = self.node.allocatable.gpus;
+        self.inventory.as_deref().map_or(allocatable, |inventory| allocatable.min(healthy(inventory)))
+    }
+
     /// Whether it has GPUs at all, free or not.
     pub fn has_gpus(&self) -> bool {
         self.node.allocatable.gpus > 0 || self.inventory.as_ref().is_some_and(|i| !i.gpus.is_empty())
@@ -75,8 +82,25 @@ impl NodeState {
         met.map(|(weight, _)| u64::from(*weight)).fold(0, u64::saturating_add)
     }
 
-    /// Whether what is free suffices for one request.
-    pub fn room_for(&self, request: &Resources) -> Result<(), Refusal> {
+    /// How many pods like this fit beside what is claimed and `taken`.
+    pub(crate) fn copies(&self, pod: &Pod, free: &Resources, taken: &ExtrasSum) -> u64 {
+        let counted = pod.request.copies_in(free);
+        if pod.extras.is_empty() {
+            return counted;
+        }
+        counted.min(extras::copies(&pod.extras, &self.node.extended, &[&self.account.extras, taken]))
+    }
+
+    /// Whether what is free suffices for one pod.
+    pub fn room_for(&self, pod: &Pod) -> Result<(), Refusal> {
+        let request = &pod.request;
+        match extras::lack(&pod.extras, &self.node.extended, &self.account.extras) {
+            Some(Lack::Resource(name, need, free)) => {
+                return Err(Refusal::InsufficientExtended { name, need, free });
+            }
+            Some(Lack::Port(port)) => return Err(Refusal::PortTaken { port }),
+            None => {}
+        }
         request.short_of(&self.free).map_or(Ok(()), |resource| {
             let (need, free) = (request.get(resource), self.free.get(resource));
             let without_holds = free.saturating_add(self.account.held.get(resource));
@@ -88,12 +112,14 @@ impl NodeState {
         })
     }
 
-    /// Whether more is claimed here than there is of something that `request` asks for: the node shrank, or
+    /// Whether more is claimed here than there is of something that a pod asks for: the node shrank, or
     /// GPUs fell sick, under its pods.
-    pub fn overdrawn(&self, request: &Resources) -> bool {
+    pub fn overdrawn(&self, request: &Resources, extras: &Extras) -> bool {
         let over = |r: Resource| self.account.claimed.get(r) > self.node.allocatable.get(r);
         let sick = |i: &Inventory| self.account.claimed.gpus > healthy(i);
-        Resource::ALL.into_iter().any(|r| request.get(r) > 0 && over(r))
+        let all = |name| self.node.extended.get(name).copied().unwrap_or(0);
+        extras.resources.keys().any(|name| self.account.extras.amount(name) > all(name))
+            || Resource::ALL.into_iter().any(|r| request.get(r) > 0 && over(r))
             || (request.gpus > 0 && self.inventory.as_deref().is_some_and(sick))
     }
 

@@ -10,6 +10,7 @@
 mod diagnose;
 mod draft;
 mod shelf;
+pub(crate) mod volumes;
 
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
@@ -20,7 +21,9 @@ use crate::ids::{GpuUuid, Name, NodeName, PodUid};
 use crate::node_state::NodeState;
 use crate::pod::{Membership, Pod};
 use crate::pool::{PoolRule, Strength, rule_for};
+use crate::pvc::{Pvc, PvcName};
 use crate::refusal::Refusal;
+use crate::shared_map::SharedMap;
 use draft::Draft;
 use shelf::Shelf;
 
@@ -44,6 +47,21 @@ pub struct Site<'a> {
     pub rules: &'a [PoolRule],
     /// Nodes left out for this gang.
     pub excluded: &'a BTreeSet<NodeName>,
+    /// PersistentVolumeClaims by name.
+    pub pvcs: &'a SharedMap<PvcName, Arc<Pvc>>,
+    /// Claims for one pod at a time that pods outside this gang have.
+    pub pvcs_in_use: &'a BTreeSet<PvcName>,
+}
+
+static NO_NODES: BTreeSet<NodeName> = BTreeSet::new();
+static NO_PVCS: SharedMap<PvcName, Arc<Pvc>> = SharedMap::new();
+static NONE_IN_USE: BTreeSet<PvcName> = BTreeSet::new();
+
+impl<'a> Site<'a> {
+    /// These nodes, without rules, volumes or anything left out.
+    pub fn new(nodes: &'a [Arc<NodeState>]) -> Site<'a> {
+        Site { nodes, rules: &[], excluded: &NO_NODES, pvcs: &NO_PVCS, pvcs_in_use: &NONE_IN_USE }
+    }
 }
 
 /// A place for every member, or why not.
@@ -51,6 +69,15 @@ pub struct Site<'a> {
 /// # Errors
 /// The refusal says what is missing on the nodes that the gang may use.
 pub fn plan(site: Site<'_>, members: &[Arc<Pod>]) -> Result<Vec<Placement>, Refusal> {
+    volumes::check(site, members)?;
+    let zones = volumes::outside_each_zone(site, members);
+    let mut tries = zones.iter().map(|outside| plan_within(Site { excluded: outside, ..site }, members));
+    let Some(first) = tries.next() else { return plan_within(site, members) };
+    // The first zone's reason stands for all.
+    first.or_else(|refusal| tries.find_map(Result::ok).ok_or(refusal))
+}
+
+fn plan_within(site: Site<'_>, members: &[Arc<Pod>]) -> Result<Vec<Placement>, Refusal> {
     let mut draft = Draft::new(site.nodes);
     let mut placements = Vec::with_capacity(members.len());
     for class in classes(site, members) {
@@ -84,6 +111,7 @@ fn eligible(site: Site<'_>, pod: &Pod) -> Vec<Candidate> {
     let candidate = |(at, s): (usize, &Arc<NodeState>)| {
         let outside_pool = rule.is_some_and(|r| !s.purposes.contains(&r.purpose));
         let out = (outside_pool && required) || site.excluded.contains(&s.node.name) || s.excludes(pod);
+        let out = out || !volumes::reached(site, pod, &s.node);
         let gpus_unused = !pod.wants_gpus() && s.has_gpus();
         let wish = || Wish { outside_pool, gpus_unused, preference: Reverse(s.preference(pod)) };
         (!out).then(|| Candidate { wish: wish(), at })
@@ -114,7 +142,11 @@ fn rank(pod: &Pod) -> (Name, u32) {
 
 /// Whether two pods ask for the same and may use the same nodes.
 pub(crate) fn alike(rules: &[PoolRule], a: &Pod, b: &Pod) -> bool {
-    a.request == b.request && a.constraints == b.constraints && rule_for(rules, a) == rule_for(rules, b)
+    a.request == b.request
+        && a.extras == b.extras
+        && a.constraints == b.constraints
+        && a.pvcs == b.pvcs
+        && rule_for(rules, a) == rule_for(rules, b)
 }
 
 fn place_class(
@@ -126,17 +158,17 @@ fn place_class(
 ) -> Result<(), Refusal> {
     let Some(first) = class.first() else { return Ok(()) };
     let candidates = eligible(site, first);
-    let mut shelf = Shelf::new(draft, &candidates, &first.request);
+    let mut shelf = Shelf::new(draft, &candidates, first);
     let mut rest = class;
     while !rest.is_empty() {
         let Some(best) = shelf.take(rest.len() as u64) else {
-            return Err(diagnose::refusal(site, draft, members, class, &candidates));
+            let placed = class.len().saturating_sub(rest.len()) as u64;
+            return Err(diagnose::refusal(site, draft, members, class, placed, &candidates));
         };
-        let here =
-            usize::try_from(draft.copies(best.at, &first.request)).unwrap_or(usize::MAX).min(rest.len());
+        let here = usize::try_from(draft.copies(best.at, first)).unwrap_or(usize::MAX).min(rest.len());
         let (now, later) = rest.split_at(here);
-        draft.take(best.at, &first.request, now, placements);
-        shelf.put(draft, best, &first.request);
+        draft.take(best.at, now, placements);
+        shelf.put(draft, best, first);
         rest = later;
     }
     Ok(())

@@ -7,7 +7,9 @@
 
 use alloc::vec::Vec;
 
+use crate::extras::Extras;
 use crate::ids::{Epoch, GangId, GpuUuid, Name, NodeName, PodUid};
+use crate::pvc::PvcName;
 use crate::resources::Resources;
 use crate::selector::{Labels, NAME_FIELD, Term};
 use crate::taint::Toleration;
@@ -34,8 +36,12 @@ pub struct Pod {
     pub controlled: bool,
     /// Effective request (KEP-753 formula over containers, sidecars, init containers and overhead).
     pub request: Resources,
+    /// Other extended resources and host ports that it takes.
+    pub extras: Extras,
     /// Which nodes it may use.
     pub constraints: Constraints,
+    /// PersistentVolumeClaims that it mounts, those of its ephemeral volumes included; sorted, each once.
+    pub pvcs: Vec<PvcName>,
     /// Rules of this pod that the planner does not model.
     pub unmodelled: Vec<&'static str>,
     /// Whether kube-scheduler asks us about it.

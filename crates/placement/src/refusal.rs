@@ -8,8 +8,10 @@
 use alloc::format;
 use alloc::string::String;
 
+use crate::extras::HostPort;
 use crate::ids::{GangId, Name, NodeName};
 use crate::pod::OwnerFault;
+use crate::pvc::PvcName;
 use crate::resources::Resource;
 
 /// A reason for not placing a pod or a gang.
@@ -49,14 +51,28 @@ pub enum Refusal {
     },
     /// Enough in sum, but not in the shape that a pod needs.
     Fragmented {
-        /// The resource.
-        resource: Resource,
+        /// The resource, by its Kubernetes name.
+        resource: Name,
         /// Asked by one pod.
         need: u64,
         /// Pods of that size that fit now.
         fits: u64,
         /// Pods of that size to be placed.
         pods: u64,
+    },
+    /// Not enough of another extended resource on all eligible nodes together, or on this node.
+    InsufficientExtended {
+        /// The resource.
+        name: Name,
+        /// Asked.
+        need: u64,
+        /// Free.
+        free: u64,
+    },
+    /// A host port is taken on too many nodes, or on this one.
+    PortTaken {
+        /// The port.
+        port: HostPort,
     },
     /// No node matches the pod's nodeSelector, node affinity or tolerations.
     NoEligibleNode {
@@ -65,6 +81,13 @@ pub enum Refusal {
     },
     /// No node of the required pool, or this node is not in it.
     PoolMismatch,
+    /// A volume keeps the pod or gang from starting.
+    Volume {
+        /// The claim.
+        pvc: PvcName,
+        /// What is the matter with it.
+        fault: VolumeFault,
+    },
     /// The node is planned or held for somebody else.
     ReservedForOther,
     /// The pod's place is another node.
@@ -94,6 +117,21 @@ pub enum Refusal {
     BindFailed(Name),
 }
 
+/// What is the matter with a PersistentVolumeClaim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum VolumeFault {
+    /// It does not exist.
+    Missing,
+    /// It has no volume, and its class does not wait for a pod to make one.
+    Unbound,
+    /// Its volume is gone, or it is being deleted.
+    Lost,
+    /// It is for one pod at a time, and another one has it.
+    InUse,
+    /// No node that the pod may use reaches its volume.
+    Unreachable,
+}
+
 impl Refusal {
     /// Stable name in `PascalCase`: metric label, event reason, first word of every message.
     pub fn label(&self) -> &'static str {
@@ -112,8 +150,11 @@ impl Refusal {
             }
             Refusal::Insufficient { resource: Resource::Pods, .. } => "InsufficientPodSlots",
             Refusal::Fragmented { .. } => "Fragmented",
+            Refusal::InsufficientExtended { .. } => "InsufficientExtendedResource",
+            Refusal::PortTaken { .. } => "HostPortTaken",
             Refusal::NoEligibleNode { .. } => "NoEligibleNode",
             Refusal::PoolMismatch => "PoolMismatch",
+            Refusal::Volume { fault, .. } => fault.label(),
             Refusal::ReservedForOther => "ReservedForOther",
             Refusal::PlannedElsewhere => "PlannedElsewhere",
             Refusal::PlannedNodeNotOffered => "PlannedNodeNotOffered",
@@ -143,13 +184,22 @@ impl Refusal {
             Refusal::Queued => "Ready to be planned.".into(),
             Refusal::Insufficient { resource, need, free } => shortage(*resource, *need, *free),
             Refusal::Fragmented { resource, need, fits, pods } => format!(
-                "Enough {} is free in sum, but not in shape: {pods} pods need {need} each on one node, and {fits} such places are free.",
-                resource.name()
+                "Enough {resource} is free in sum, but not in shape: {pods} pods need {need} each on one node, and {fits} such places are free."
+            ),
+            Refusal::InsufficientExtended { name, need, free } => {
+                format!(
+                    "{need} of {name} are needed, {free} are free: {} missing.",
+                    need.saturating_sub(*free)
+                )
+            }
+            Refusal::PortTaken { port: HostPort { protocol, port } } => format!(
+                "Each pod needs the host port {port}/{protocol} on a node of its own, and too few nodes with room have it free."
             ),
             Refusal::NoEligibleNode { nodes } => format!(
                 "None of {nodes} nodes matches the pod's node selector, node affinity and tolerations, or all are cordoned."
             ),
             Refusal::PoolMismatch => "The node pool that this workload requires has no such node.".into(),
+            Refusal::Volume { pvc, fault } => fault.sentence(pvc),
             Refusal::ReservedForOther => "What is free here is held for a gang that is starting.".into(),
             Refusal::PlannedElsewhere => "The pod's place is on another node.".into(),
             Refusal::PlannedNodeNotOffered => "kube-scheduler did not offer the planned node.".into(),
@@ -169,6 +219,33 @@ impl Refusal {
     /// What kube-scheduler is told: constant per state. `gang` names the gang that the pod belongs to.
     pub fn message(&self, gang: Option<&GangId>) -> String {
         gang.map_or_else(|| format!("{MARK}{}", self.label()), |g| format!("{MARK}{} ({g})", self.label()))
+    }
+}
+
+impl VolumeFault {
+    fn label(self) -> &'static str {
+        match self {
+            VolumeFault::Missing => "VolumeMissing",
+            VolumeFault::Unbound => "VolumeUnbound",
+            VolumeFault::Lost => "VolumeLost",
+            VolumeFault::InUse => "VolumeInUse",
+            VolumeFault::Unreachable => "VolumeUnreachable",
+        }
+    }
+
+    fn sentence(self, pvc: &PvcName) -> String {
+        let what = match self {
+            VolumeFault::Missing => "does not exist. Create it.",
+            VolumeFault::Unbound => {
+                "has no volume yet. Is there one that fits, or a storage class that makes one?"
+            }
+            VolumeFault::Lost => "has lost its volume, or is being deleted.",
+            VolumeFault::InUse => "is ReadWriteOncePod, and another pod uses it or will.",
+            VolumeFault::Unreachable => {
+                "has its volume where none of the nodes that the pod may use can reach it."
+            }
+        };
+        format!("The PersistentVolumeClaim {pvc} {what}")
     }
 }
 

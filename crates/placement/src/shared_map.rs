@@ -25,6 +25,13 @@ pub struct SharedMap<K, V> {
 
 impl<K, V> Default for SharedMap<K, V> {
     fn default() -> Self {
+        SharedMap::new()
+    }
+}
+
+impl<K, V> SharedMap<K, V> {
+    /// A map without entries.
+    pub const fn new() -> Self {
         SharedMap { chunks: Vec::new(), len: 0 }
     }
 }

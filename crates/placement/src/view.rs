@@ -13,16 +13,20 @@ use crate::node_state::NodeState;
 use crate::pod::{Membership, Pod};
 use crate::pod_state::PodState;
 use crate::pool::{PoolRule, Strength, rule_for};
+use crate::pvc::{Pvc, PvcName};
 use crate::refusal::Refusal;
 use crate::score;
 use crate::settings::Settings;
 use crate::shared_map::SharedMap;
+use crate::time::Time;
 
 /// A version of the state.
 #[derive(Clone, Debug, Default)]
 pub struct View {
     /// Rises with every event.
     pub version: u64,
+    /// When the last event was applied.
+    pub at: Time,
     /// Whether the cluster has been read.
     pub ready: bool,
     /// Settings in force.
@@ -33,6 +37,8 @@ pub struct View {
     pub pods: SharedMap<PodUid, Arc<PodState>>,
     /// Gangs by identity; those without members have only been declared.
     pub gangs: SharedMap<GangId, Arc<Gang>>,
+    /// PersistentVolumeClaims by name.
+    pub pvcs: SharedMap<PvcName, Arc<Pvc>>,
     /// Who holds what.
     pub claims: SharedMap<PodUid, Arc<Claim>>,
 }
@@ -160,7 +166,7 @@ fn single_may_use(state: Option<&NodeState>, pod: &Pod, rule: Option<&PoolRule>)
     }
     // Without holds kube-scheduler's own count of CPU and memory is as good as ours.
     let reserved = state.account.held.pods > 0;
-    if pod.wants_gpus() || reserved { state.room_for(&pod.request) } else { Ok(()) }
+    if pod.wants_gpus() || reserved { state.room_for(pod) } else { Ok(()) }
 }
 
 /// The best of the nodes that passed, best first: kube-scheduler's own scoring of a thousand nodes, and the names

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use muster_placement::Refusal;
 use muster_placement::devices::best_set;
+use muster_placement::extras::{Extras, ExtrasSum, HostPort};
 use muster_placement::ids::{GpuUuid, Name, NodeName};
 use muster_placement::inventory::Inventory;
 use muster_placement::ledger::Account;
@@ -47,7 +48,7 @@ fn gang(workers: u32, each: u64, companions: u32) -> Vec<Arc<Pod>> {
 }
 
 fn place(nodes: &[Arc<NodeState>], members: &[Arc<Pod>]) -> Result<Vec<Placement>, Refusal> {
-    plan(Site { nodes, rules: &[], excluded: &BTreeSet::new() }, members)
+    plan(Site::new(nodes), members)
 }
 
 fn nodes_of(placements: &[Placement]) -> Vec<&str> {
@@ -134,7 +135,10 @@ fn a_refusal_says_what_is_missing_and_by_how_much() {
 #[test]
 fn free_in_sum_but_not_in_shape_is_said_so() {
     let refusal = place(&gpu_nodes(&[3, 3]), &gang(1, 4, 0)).unwrap_err();
-    assert_eq!(refusal, Refusal::Fragmented { resource: Resource::Gpu, need: 4, fits: 0, pods: 1 });
+    assert_eq!(
+        refusal,
+        Refusal::Fragmented { resource: Name::from("nvidia.com/gpu"), need: 4, fits: 0, pods: 1 }
+    );
 }
 
 #[test]
@@ -207,14 +211,14 @@ fn pools_require_or_prefer() {
         strength,
     };
     let with = |strength, members: &[Arc<Pod>]| {
-        plan(Site { nodes: &nodes, rules: &[rule(strength)], excluded: &BTreeSet::new() }, members)
+        plan(Site { rules: &[rule(strength)], ..Site::new(&nodes) }, members)
     };
     assert_eq!(nodes_of(&with(Strength::Preferred, &gang(2, 1, 0)).unwrap()), ["n1", "n1"]);
     assert_eq!(with(Strength::Preferred, &gang(10, 1, 0)).unwrap().len(), 10);
     let refusal = with(Strength::Required, &gang(10, 1, 0)).unwrap_err();
     assert_eq!(refusal, Refusal::Insufficient { resource: Resource::Gpu, need: 10, free: 8 });
     let only_serving = &nodes[..1];
-    let site = Site { nodes: only_serving, rules: &[rule(Strength::Required)], excluded: &BTreeSet::new() };
+    let site = Site { rules: &[rule(Strength::Required)], ..Site::new(only_serving) };
     assert_eq!(plan(site, &gang(1, 1, 0)).unwrap_err(), Refusal::PoolMismatch);
 }
 
@@ -222,7 +226,7 @@ fn pools_require_or_prefer() {
 fn excluded_nodes_are_left_out() {
     let nodes = gpu_nodes(&[1, 8]);
     let excluded = BTreeSet::from([NodeName::from("n0")]);
-    let placed = plan(Site { nodes: &nodes, rules: &[], excluded: &excluded }, &gang(1, 1, 0)).unwrap();
+    let placed = plan(Site { excluded: &excluded, ..Site::new(&nodes) }, &gang(1, 1, 0)).unwrap();
     assert_eq!(nodes_of(&placed), ["n1"]);
 }
 
@@ -249,12 +253,65 @@ fn unhealthy_and_unlocated_gpus_are_not_free() {
     sick.gpus[0].health = muster_placement::inventory::Health::Unhealthy(Name::from("XID 79"));
     // One pod was granted a GPU that the inventory does not have any more: it still counts.
     let account = Account {
+        extras: ExtrasSum::default(),
         claimed: amount(1, 0),
         held: Resources::default(),
         gpus: [(GpuUuid::from("GPU-gone"), muster_placement::ids::PodUid::from("p"))].into(),
     };
     let state = NodeState::new(Arc::new(node("n0", 4)), Some(Arc::new(sick)), account, vec![]);
     assert_eq!((state.free.gpus, state.free_gpus.len()), (2, 3));
+}
+
+#[test]
+fn extended_resources_and_host_ports_are_counted() {
+    let rdma = || Name::from("rdma/hca");
+    let with = |amount: u64| {
+        let node = Node { extended: [(rdma(), amount)].into(), ..node(&format!("n{amount}"), 8) };
+        Arc::new(NodeState::new(Arc::new(node), None, Account::default(), vec![]))
+    };
+    let nodes = [with(1), with(2), with(5)];
+    let asking = |extras: &Extras| -> Vec<Arc<Pod>> {
+        gang(4, 1, 0).iter().map(|pod| Arc::new(Pod { extras: extras.clone(), ..(**pod).clone() })).collect()
+    };
+    let devices = |amount| Extras { resources: [(rdma(), amount)].into(), ..Extras::default() };
+    let placed = place(&nodes, &asking(&devices(1))).unwrap();
+    assert!(placed.iter().all(|p| p.node.as_str() == "n5"), "one node has devices for all: {placed:?}");
+    let refused = place(&nodes, &asking(&devices(2))).unwrap_err();
+    assert_eq!(refused, Refusal::Fragmented { resource: rdma(), need: 2, fits: 3, pods: 4 });
+    let refused = place(&nodes, &asking(&devices(3))).unwrap_err();
+    assert_eq!(refused, Refusal::InsufficientExtended { name: rdma(), need: 12, free: 8 });
+
+    let port = HostPort { protocol: Name::from("TCP"), port: 2222 };
+    let ports = Extras { ports: [port.clone()].into(), ..Extras::default() };
+    assert_eq!(place(&nodes, &asking(&ports)).unwrap_err(), Refusal::PortTaken { port });
+    let placed = place(&nodes, &asking(&ports)[..3]).unwrap();
+    let on: BTreeSet<&str> = placed.iter().map(|p| p.node.as_str()).collect();
+    assert_eq!(on.len(), 3, "two pods with one port do not share a node");
+}
+
+#[test]
+fn what_others_have_taken_is_not_free() {
+    let port = HostPort { protocol: Name::from("TCP"), port: 2222 };
+    let taken = Extras { ports: [port].into(), resources: [(Name::from("rdma/hca"), 1)].into() };
+    let mut ledger = muster_placement::ledger::Ledger::default();
+    let claim = muster_placement::ledger::Claim {
+        node: NodeName::from("n0"),
+        amount: amount(1, 0),
+        extras: taken.clone(),
+        gpus: vec![],
+        kind: muster_placement::ledger::ClaimKind::Grant,
+    };
+    let pod = Pod { extras: taken, ..(*gang(1, 1, 0)[0]).clone() };
+    let node = Arc::new(Node { extended: [(Name::from("rdma/hca"), 4)].into(), ..node("n0", 8) });
+    let room = |ledger: &muster_placement::ledger::Ledger| {
+        let account = ledger.account(&NodeName::from("n0"));
+        NodeState::new(node.clone(), None, account, vec![]).room_for(&pod).map_err(|r| r.label())
+    };
+    assert_eq!(room(&ledger), Ok(()));
+    ledger.set(&"other".into(), claim);
+    assert_eq!(room(&ledger), Err("HostPortTaken"));
+    ledger.remove(&"other".into());
+    assert_eq!(room(&ledger), Ok(()));
 }
 
 /// The pod may have another GPU than the one guessed: then the sick one is among those that nobody has.
@@ -264,7 +321,7 @@ fn a_sick_gpu_counts_once_whoever_is_guessed_to_have_it() {
         let mut sick = inventory("n0", 4);
         sick.gpus[sick_at].health = muster_placement::inventory::Health::Unhealthy(Name::from("XID 79"));
         let gpus = [(sick.gpus[0].uuid.clone(), muster_placement::ids::PodUid::from("p"))].into();
-        let account = Account { claimed: amount(1, 0), held: Resources::default(), gpus };
+        let account = Account { claimed: amount(1, 0), gpus, ..Account::default() };
         let state = NodeState::new(Arc::new(node("n0", 4)), Some(Arc::new(sick)), account, vec![]);
         assert_eq!(state.free.gpus, 2, "GPU {sick_at} is sick");
         assert!(state.free_gpus.len() >= 2);

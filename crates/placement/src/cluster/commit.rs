@@ -94,7 +94,7 @@ impl Cluster {
         let Some(row) = self.nodes.get(node).cloned() else { return Err(Refusal::NodeUnknown) };
         let mut stamp = Stamp { epoch: Epoch(0), node: node.clone(), gpus: Vec::new() };
         if state.pod.wants_gpus() {
-            row.room_for(&state.pod.request)?;
+            row.room_for(&state.pod)?;
             self.epoch = Epoch(self.epoch.0.saturating_add(1));
             stamp.epoch = self.epoch;
             let k = usize::try_from(state.pod.request.gpus).unwrap_or(usize::MAX);
@@ -224,6 +224,8 @@ impl Cluster {
             .pods
             .values()
             .filter(|s| s.refused_since.is_some_and(|t| now.since(t) >= grace))
+            // While a volume is being made for the first of them, the others are refused as a matter of course.
+            .filter(|s| s.pod.pvcs.iter().all(|name| self.pvcs.get(name).is_some_and(|pvc| pvc.bound())))
             .map(|s| s.pod.uid.clone())
             .collect();
         for uid in refused {

@@ -153,7 +153,11 @@ impl Cluster {
                     .is_some_and(|g| g.health == crate::inventory::Health::Healthy)
             })
         });
-        gpus_healthy && !state.excludes(pod) && !state.overdrawn(&pod.request)
+        let reached = |name| self.pvcs.get(name).is_some_and(|pvc| pvc.reaches(&state.node));
+        gpus_healthy
+            && pod.pvcs.iter().all(reached)
+            && !state.excludes(pod)
+            && !state.overdrawn(&pod.request, &pod.extras)
     }
 
     /// A member that settled is no longer part of the plan.

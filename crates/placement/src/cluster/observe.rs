@@ -12,6 +12,7 @@ use crate::ledger::{Claim, ClaimKind};
 use crate::node::Node;
 use crate::pod::{Gate, Membership, Pod};
 use crate::pod_state::PodState;
+use crate::pvc::{Pvc, PvcName};
 use crate::refusal::{MARK, Refusal};
 use crate::settings::Settings;
 use crate::time::Time;
@@ -54,7 +55,8 @@ impl Cluster {
         let assumed = self.ledger.claim(&pod.uid).filter(|c| c.node == node).map(|c| c.gpus.clone());
         let stamped = || pod.stamp.as_ref().filter(|s| s.node == node).map(|s| s.gpus.clone());
         let gpus = assumed.filter(|g| !g.is_empty()).or_else(stamped).unwrap_or_default();
-        let claim = Claim { node, amount: pod.request, gpus, kind: ClaimKind::Grant };
+        let claim =
+            Claim { node, amount: pod.request, extras: pod.extras.clone(), gpus, kind: ClaimKind::Grant };
         if self.ledger.claim(&pod.uid) != Some(&claim) {
             self.claim(&pod.uid, claim);
         }
@@ -140,6 +142,27 @@ impl Cluster {
         let id = spec.id.clone();
         self.change_gang(&id, now, |gang| gang.spec = Some(spec));
         self.mark(Some(&id));
+    }
+
+    pub(super) fn pvc_seen(&mut self, name: &PvcName, pvc: Pvc) {
+        let pvc = Arc::new(pvc);
+        if self.pvcs.insert(name.clone(), pvc.clone()) != Some(pvc) {
+            self.pvc_changed(name);
+        }
+    }
+
+    pub(super) fn pvc_gone(&mut self, name: &PvcName) {
+        if self.pvcs.remove(name).is_some() {
+            self.pvc_changed(name);
+        }
+    }
+
+    /// Plans of pods that use it must be looked at, and waiting gangs tried.
+    fn pvc_changed(&mut self, name: &PvcName) {
+        self.freed();
+        let users = self.pods.values().filter(|state| state.pod.pvcs.contains(name));
+        let gangs: Vec<GangId> = users.filter_map(|state| state.gang.clone()).collect();
+        self.dirty.extend(gangs);
     }
 
     /// Changes a gang, which may be new.

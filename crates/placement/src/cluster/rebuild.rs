@@ -72,7 +72,7 @@ impl Cluster {
 
     fn fits(&self, pod: &Pod, stamp: &Stamp) -> bool {
         let state = self.nodes.get(&stamp.node);
-        state.is_some_and(|s| !s.excludes(pod) && s.room_for(&pod.request).is_ok())
+        state.is_some_and(|s| !s.excludes(pod) && s.room_for(pod).is_ok())
     }
 
     /// An annotation may name only GPUs that the node's inventory has, once agents have reported.

@@ -15,6 +15,7 @@ use crate::node_state::NodeState;
 use crate::planner::{Placement, Site, alike, plan};
 use crate::pod::{Gate, Pod, Stamp};
 use crate::pod_state::PodState;
+use crate::pvc::PvcName;
 use crate::queue::Turn;
 use crate::refusal::Refusal;
 use crate::time::Time;
@@ -66,7 +67,14 @@ impl Cluster {
         let excluded: BTreeSet<_> = gang.excluded.keys().cloned().collect();
         let nodes: Vec<Arc<NodeState>> = self.nodes.values().cloned().collect();
         let settings = self.settings.clone();
-        let site = Site { nodes: &nodes, rules: &settings.rules, excluded: &excluded };
+        let in_use = self.pvcs_in_use(&members);
+        let site = Site {
+            nodes: &nodes,
+            rules: &settings.rules,
+            excluded: &excluded,
+            pvcs: &self.pvcs,
+            pvcs_in_use: &in_use,
+        };
         let needed = usize::try_from(min.saturating_sub(census.settled)).unwrap_or(usize::MAX).max(1);
         let mut result = plan(site, &members);
         if result.is_err() && needed < members.len() {
@@ -86,6 +94,18 @@ impl Cluster {
         }
     }
 
+    /// Of the members' claims for one pod at a time, those that other pods have.
+    fn pvcs_in_use(&self, members: &[Arc<Pod>]) -> BTreeSet<PvcName> {
+        let for_one = |name: &&PvcName| self.pvcs.get(*name).is_some_and(|pvc| pvc.single_pod);
+        let wanted: BTreeSet<&PvcName> = members.iter().flat_map(|pod| &pod.pvcs).filter(for_one).collect();
+        if wanted.is_empty() {
+            return BTreeSet::new();
+        }
+        let has = |s: &&Arc<PodState>| s.pod.alive() && (s.pod.node.is_some() || s.stamp.is_some());
+        let others = self.pods.values().filter(has).filter(|s| members.iter().all(|m| m.uid != s.pod.uid));
+        others.flat_map(|s| &s.pod.pvcs).filter(|name| wanted.contains(name)).cloned().collect()
+    }
+
     /// Holds the plan and releases its members.
     fn release(&mut self, id: &GangId, placements: &[Placement], effects: &mut Vec<Effect>) {
         self.epoch = Epoch(self.epoch.0.saturating_add(1));
@@ -95,11 +115,13 @@ impl Cluster {
             nodes.insert(place.node.clone());
             let stamp = Stamp { epoch, node: place.node.clone(), gpus: place.gpus.clone() };
             self.hold(&place.pod, &stamp);
+            let volumes_settled = self.volumes_settled(&place.pod);
             let Some(state) = self.pod_mut(&place.pod) else { continue };
             state.verdict_at_release.clone_from(&state.pod.verdict);
             state.refused_since = None;
             let pod = state.pod.clone();
-            let narrow = pod.gate == Gate::Ours && pod.controlled && pod.unmodelled.is_empty();
+            let narrow =
+                pod.gate == Gate::Ours && pod.controlled && pod.unmodelled.is_empty() && volumes_settled;
             state.narrowed |= narrow;
             effects.push(Effect::Release { pod, stamp, narrow });
         }
@@ -118,14 +140,23 @@ impl Cluster {
         self.mark(Some(id));
     }
 
+    fn volumes_settled(&self, uid: &PodUid) -> bool {
+        let pvcs = self.pods.get(uid).into_iter().flat_map(|state| &state.pod.pvcs);
+        pvcs.into_iter().all(|name| self.pvcs.get(name).is_some_and(|pvc| pvc.settled()))
+    }
+
     /// Holds a stamp's node and GPUs for a pod and remembers the stamp.
     pub(super) fn hold(&mut self, uid: &PodUid, stamp: &Stamp) {
         let Some(state) = self.pod_mut(uid) else { return };
         state.stamp = Some(stamp.clone());
         state.published = state.pod.stamp.as_ref() == Some(stamp);
-        let amount = state.pod.request;
-        let claim =
-            Claim { node: stamp.node.clone(), amount, gpus: stamp.gpus.clone(), kind: ClaimKind::Hold };
+        let claim = Claim {
+            node: stamp.node.clone(),
+            amount: state.pod.request,
+            extras: state.pod.extras.clone(),
+            gpus: stamp.gpus.clone(),
+            kind: ClaimKind::Hold,
+        };
         self.claim(uid, claim);
     }
 

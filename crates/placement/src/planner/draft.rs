@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 
 use super::Placement;
 use crate::devices::best_set;
+use crate::extras::ExtrasSum;
+use crate::ids::Name;
 use crate::node_state::NodeState;
 use crate::pod::Pod;
 use crate::resources::Resources;
@@ -19,6 +21,7 @@ pub(super) struct Draft<'a> {
 #[derive(Default)]
 struct Taken {
     amount: Resources,
+    extras: ExtrasSum,
     gpus: Vec<usize>,
 }
 
@@ -38,22 +41,29 @@ impl<'a> Draft<'a> {
         self.taken.get(&at).map_or(free, |t| free.minus(t.amount))
     }
 
-    /// How many requests of this size still fit on a node.
-    pub(super) fn copies(&self, at: usize, request: &Resources) -> u64 {
-        request.copies_in(&self.free(at))
+    /// How many pods like this still fit on a node.
+    pub(super) fn copies(&self, at: usize, pod: &Pod) -> u64 {
+        let Some(state) = self.nodes.get(at) else { return 0 };
+        match self.taken.get(&at) {
+            None => state.copies(pod, &state.free, &ExtrasSum::default()),
+            Some(taken) => state.copies(pod, &state.free.minus(taken.amount), &taken.extras),
+        }
     }
 
-    /// Takes room for pods with one request each and writes down their placements. The GPUs of all of them
+    /// What is still free of an extended resource on a node.
+    pub(super) fn free_extended(&self, at: usize, name: &Name) -> u64 {
+        let Some(state) = self.nodes.get(at) else { return 0 };
+        let all = state.node.extended.get(name).copied().unwrap_or(0);
+        all.saturating_sub(state.account.extras.amount(name))
+    }
+
+    /// Takes room for pods that are alike and writes down their placements. The GPUs of all of them
     /// are chosen together, so that members on one node sit close to each other.
-    pub(super) fn take(
-        &mut self,
-        at: usize,
-        request: &Resources,
-        pods: &[&Arc<Pod>],
-        placements: &mut Vec<Placement>,
-    ) {
+    pub(super) fn take(&mut self, at: usize, pods: &[&Arc<Pod>], placements: &mut Vec<Placement>) {
         let Some(state) = self.nodes.get(at) else { return };
+        let Some(request) = pods.first().map(|pod| &pod.request) else { return };
         let taken = self.taken.entry(at).or_default();
+        taken.extras.add(&pods.first().map(|pod| pod.extras.clone()).unwrap_or_default(), pods.len() as u64);
         taken.amount = taken.amount.plus(request.times(pods.len() as u64));
         let each = usize::try_from(request.gpus).unwrap_or(usize::MAX);
         let sets = device_sets(state, &taken.gpus, each, pods.len());

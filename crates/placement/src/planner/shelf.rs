@@ -9,7 +9,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::draft::Draft;
 use super::{Candidate, Wish};
-use crate::resources::Resources;
+use crate::pod::Pod;
 
 /// Nodes of one wish: those that the gang uses already, and new ones. Members that fit, then position.
 type Standing = [BTreeSet<(u64, usize)>; 2];
@@ -19,10 +19,10 @@ pub(super) struct Shelf(BTreeMap<Wish, Standing>);
 
 impl Shelf {
     /// Puts up the candidates that have room.
-    pub(super) fn new(draft: &Draft<'_>, candidates: &[Candidate], request: &Resources) -> Shelf {
+    pub(super) fn new(draft: &Draft<'_>, candidates: &[Candidate], pod: &Pod) -> Shelf {
         let mut shelf = Shelf(BTreeMap::new());
         for candidate in candidates {
-            shelf.put(draft, *candidate, request);
+            shelf.put(draft, *candidate, pod);
         }
         shelf
     }
@@ -37,8 +37,8 @@ impl Shelf {
     }
 
     /// Puts a node up again, if it still has room.
-    pub(super) fn put(&mut self, draft: &Draft<'_>, candidate: Candidate, request: &Resources) {
-        let copies = draft.copies(candidate.at, request);
+    pub(super) fn put(&mut self, draft: &Draft<'_>, candidate: Candidate, pod: &Pod) {
+        let copies = draft.copies(candidate.at, pod);
         let new = usize::from(!draft.used(candidate.at));
         if copies > 0
             && let Some(side) = self.0.entry(candidate.wish).or_default().get_mut(new)

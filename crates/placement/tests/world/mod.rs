@@ -75,6 +75,7 @@ pub fn node(name: &str, gpus: u64) -> Node {
         taints: Vec::new(),
         cordoned: false,
         allocatable: Resources { gpus, cpu_milli: 16_000, memory: 1 << 36, ephemeral: 1 << 36, pods: 110 },
+        extended: BTreeMap::new(),
     }
 }
 
@@ -97,7 +98,11 @@ pub fn inventory(node: &str, gpus: u64) -> Inventory {
         }
     };
     let n = gpus;
-    Inventory { gpus: (0..n).map(gpu).collect(), link_gbps: (0..n * n).map(|i| link(i) as u32).collect() }
+    Inventory {
+        gpus: (0..n).map(gpu).collect(),
+        link_gbps: (0..n * n).map(|i| link(i) as u32).collect(),
+        driver_fault: None,
+    }
 }
 
 pub fn pod(name: &str, request: Resources) -> Pod {
@@ -112,6 +117,8 @@ pub fn pod(name: &str, request: Resources) -> Pod {
         controlled: false,
         request,
         constraints: Constraints::default(),
+        extras: Default::default(),
+        pvcs: Vec::new(),
         unmodelled: Vec::new(),
         scheduler: Scheduler::Ours,
         gate: Gate::Open,
