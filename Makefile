@@ -1,5 +1,5 @@
 # Every task by name. `make help` lists them; CI runs `make test` and nothing that is not here.
-# A new machine needs: Rust (rustup reads rust-toolchain.toml), Go 1.26, a C compiler, curl.
+# A new machine needs: Rust (rustup reads rust-toolchain.toml), Go 1.26, Node.js 20, a C compiler, curl.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -14,7 +14,7 @@ help: ## List the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 .PHONY: demo
-demo: tools-rust ## The product on this machine in minutes, with neither cluster nor GPU; ARGS="--headless --seconds 60"
+demo: tools-rust dashboard ## The product on this machine in minutes, with neither cluster nor GPU; ARGS="--headless --seconds 60"
 	cargo build --quiet --locked -p muster
 	target/debug/muster demo $(ARGS)
 
@@ -23,7 +23,7 @@ cluster: tools ## A real control plane, simulated GPU nodes, Muster, and the gui
 	cargo run --quiet -p muster-lab -- cluster --muster target/debug/muster
 
 .PHONY: test
-test: lint unit e2e ## Everything that must hold: lint, unit and property tests, the real control plane
+test: lint unit browser e2e ## Everything that must hold: lint, unit and property tests, a real browser, the real control plane
 
 .PHONY: lint
 lint: tools-rust ## Format and clippy, warnings are errors
@@ -57,3 +57,23 @@ tools: tools-rust ## Build what the control-plane tests need, once per machine (
 .PHONY: tools-rust
 tools-rust:
 	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust with rustup; rust-toolchain.toml names the version" >&2; exit 1; }
+
+.PHONY: dashboard
+dashboard: dashboard/dist/index.html ## Build the page that the binary embeds, if its source is newer (needs Node.js 20.19 or later)
+
+dashboard/dist/index.html: dashboard/node_modules/.package-lock.json $(shell find dashboard/src dashboard/public dashboard/build -type f) $(wildcard dashboard/*.ts dashboard/*.js dashboard/*.json dashboard/*.html)
+	cd dashboard && npm run --silent build
+	@# cargo does not see by itself that a folder that it embeds has new files.
+	@touch $@ src/dashboard.rs
+
+dashboard/node_modules/.package-lock.json: dashboard/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.19 or later; without it the program runs and says that the dashboard is not built" >&2; exit 1; }
+	cd dashboard && npm ci --no-audit --no-fund
+	@touch $@
+
+.PHONY: browser
+browser: dashboard tools-rust ## The dashboard in a real browser before the running demo (Debian's chromium, or CHROMIUM=path)
+	@dashboard/browser/install-chromium.sh
+	cd dashboard && npm run --silent check
+	cargo build --quiet --locked -p muster --bins --example large_cluster
+	cd dashboard && npm run --silent browser

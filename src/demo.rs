@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{self, Admin};
 use crate::api;
 use crate::clock::{Beat, Clock};
+use crate::dashboard;
 use crate::engine::{Engine, Handle, Parts};
 use crate::intake::{self, Intake};
 use crate::metrics::Metrics;
@@ -94,6 +95,7 @@ fn router(engine: &Handle, metrics: Arc<Metrics>, alive: admin::Alive) -> Router
         .merge(scheduler_api::router(Verbs::new(engine.clone(), translated, metrics.clone())))
         .merge(intake::router(Intake::new(engine.clone(), metrics.clone())))
         .merge(api::router(engine.clone()))
+        .merge(dashboard::router())
         .merge(admin::router(Admin { engine: engine.clone(), metrics, alive, waits: Arc::new(Vec::new) }))
 }
 

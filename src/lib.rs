@@ -3,13 +3,15 @@
 //! Reading order is the way of the data: agents' reports come in through [`intake`], the API server's objects
 //! through [`watch`] (translated by [`translate`], gangs found by [`recognise`]), everything becomes an event
 //! for the single writer in [`engine`], readers get its view, and what is to be done goes out through
-//! [`effects`]. kube-scheduler asks at [`scheduler_api`], people and machines at [`api`] and [`admin`].
+//! [`effects`]. kube-scheduler asks at [`scheduler_api`], people and machines at [`dashboard`], [`api`] and
+//! [`admin`].
 
 pub mod admin;
 pub mod annotation;
 pub mod api;
 pub mod clock;
 pub mod config;
+pub mod dashboard;
 pub mod demo;
 pub mod effects;
 pub mod engine;

@@ -25,7 +25,7 @@ use crate::recognise::Owners;
 use crate::scheduler_api::{self, Verbs};
 use crate::supervisor::Supervisor;
 use crate::translate::{self, SchedulerNames};
-use crate::{api, effects, watch};
+use crate::{api, dashboard, effects, watch};
 
 /// The event loop turns at least every 250 ms; silence this long means that it hangs.
 const SILENCE_MAX: Span = Span(10_000);
@@ -64,6 +64,7 @@ pub async fn run(config: Config, flags: ServeFlags, stop: CancellationToken) -> 
         .merge(scheduler_api::router(Verbs::new(handle.clone(), translated, metrics.clone())))
         .merge(intake::router(Intake::new(handle.clone(), metrics.clone())))
         .merge(api::router(handle.clone()))
+        .merge(dashboard::router())
         .merge(admin::router(Admin { engine: handle.clone(), metrics, alive, waits }));
 
     info!(listen = %listener.local_addr()?, "serving");

@@ -3,6 +3,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use muster_placement::View;
 use muster_placement::gang::Gang;
@@ -11,7 +12,9 @@ use muster_placement::pod::{Gate, Membership, PodPhase, SizeHint};
 use muster_placement::pod_state::PodState;
 use serde::Serialize;
 
+use super::encoded::Encoded;
 use super::fault::Fault;
+use super::picture::Pictures;
 use super::tally::phase_of;
 use crate::engine::Handle;
 
@@ -30,12 +33,22 @@ struct GangRow<'v> {
     need: Option<u32>,
     /// All members; null while it is not known.
     size: Option<u32>,
+    /// When its first member was seen here, on the clock of `now_ms` in `/api/v1/cluster`.
+    since_ms: u64,
+    members: Vec<MemberRow<'v>>,
 }
 
+/// Why a gang does not start.
 #[derive(Serialize)]
-struct Reason {
+pub(super) struct Reason {
     label: &'static str,
     sentence: String,
+}
+
+impl Reason {
+    pub(super) fn of(gang: &Gang) -> Option<Reason> {
+        gang.refusal.as_ref().map(|r| Reason { label: r.label(), sentence: r.sentence() })
+    }
 }
 
 /// A gang by itself.
@@ -47,7 +60,6 @@ struct GangDetail<'v> {
     epoch: Option<u64>,
     /// Nodes that are left out for this gang for a while.
     excluded_nodes: Vec<&'v str>,
-    members: Vec<MemberRow<'v>>,
 }
 
 #[derive(Serialize)]
@@ -64,37 +76,42 @@ struct MemberRow<'v> {
 }
 
 /// Answers `/api/v1/gangs`.
-pub(super) async fn gangs(State(engine): State<Handle>) -> Response {
-    let view = engine.view();
-    let rows: Vec<GangRow<'_>> = view.gangs.values().map(|gang| row(&view, gang)).collect();
-    Json(rows).into_response()
+pub(super) async fn gangs(State(pictures): State<Pictures>, request: HeaderMap) -> Result<Response, Fault> {
+    pictures.newest().gangs().answer(&request)
 }
 
-/// Answers `/api/v1/gangs/{namespace}/{kind}/{name}`. Where the owner was deleted and made again, the
-/// incarnation seen last.
+/// Encodes the gangs of a view.
+pub(super) fn encode(view: &View) -> Encoded {
+    let rows: Vec<GangRow<'_>> = view.gangs.values().map(|gang| row(view, gang)).collect();
+    Encoded::of(&rows)
+}
+
+/// Answers `/api/v1/gangs/{namespace}/{kind}/{name}`.
 pub(super) async fn gang(
     State(engine): State<Handle>,
     Path((namespace, kind, name)): Path<(String, String, String)>,
 ) -> Result<Response, Fault> {
     let view = engine.view();
-    let same = view.gangs.values().filter(|gang| {
-        let id = &gang.id;
-        id.namespace.as_str() == namespace && id.kind.as_str() == kind && id.name.as_str() == name
-    });
-    let Some(gang) = same.max_by_key(|gang| (gang.since, &gang.id)) else {
-        let what = format!("there is no gang {kind} {namespace}/{name} with a pod");
-        return Err(Fault::missing(
-            what,
-            "See /api/v1/gangs for those there are; the kind is case-sensitive.",
-        ));
-    };
+    let gang = find(&view, &namespace, &kind, &name)?;
     Ok(Json(GangDetail {
         row: row(&view, gang),
         epoch: gang.plan().map(|plan| plan.epoch.0),
         excluded_nodes: gang.excluded.keys().map(NodeName::as_str).collect(),
-        members: members(&view, gang).map(|(uid, state)| member(&view, uid, state)).collect(),
     })
     .into_response())
+}
+
+/// The gang of a name. Where the owner was deleted and made again, the incarnation seen last.
+pub(super) fn find<'v>(view: &'v View, namespace: &str, kind: &str, name: &str) -> Result<&'v Gang, Fault> {
+    let same = view.gangs.values().filter(|gang| {
+        let id = &gang.id;
+        id.namespace.as_str() == namespace && id.kind.as_str() == kind && id.name.as_str() == name
+    });
+    let newest = same.max_by_key(|gang| (gang.since, &gang.id));
+    newest.map(|gang| &**gang).ok_or_else(|| {
+        let what = format!("there is no gang {kind} {namespace}/{name} with a pod");
+        Fault::missing(what, "See /api/v1/gangs for those there are; the kind is case-sensitive.")
+    })
 }
 
 fn members<'v>(view: &'v View, gang: &'v Gang) -> impl Iterator<Item = (&'v PodUid, &'v PodState)> {
@@ -108,13 +125,15 @@ fn row<'v>(view: &'v View, gang: &'v Gang) -> GangRow<'v> {
         kind: gang.id.kind.as_str(),
         name: gang.id.name.as_str(),
         phase: phase_of(gang),
-        reason: gang.refusal.as_ref().map(|r| Reason { label: r.label(), sentence: r.sentence() }),
+        reason: Reason::of(gang),
         have: members(view, gang).filter(|(_, state)| counts(state)).count(),
         need: gang.spec.as_ref().map(|spec| spec.min).or_else(|| declared(view, gang)),
         size: match &gang.spec {
             Some(spec) => spec.size.as_ref().ok().copied(),
             None => declared(view, gang),
         },
+        since_ms: gang.since.0,
+        members: members(view, gang).map(|(uid, state)| member(view, uid, state)).collect(),
     }
 }
 

@@ -20,6 +20,8 @@ struct NodeRow<'v> {
     cordoned: bool,
     /// Whether an agent reports its GPUs.
     reporting: bool,
+    /// What is wrong with the node's driver; null if nothing is, or no agent says.
+    driver_fault: Option<&'v str>,
     purposes: Vec<&'v str>,
     allocatable: Amounts,
     claimed: Amounts,
@@ -52,6 +54,8 @@ struct GpuRow<'v> {
     memory_used_mib: u64,
     temperature_c: u16,
     power_mw: u32,
+    ecc_corrected: Option<u64>,
+    ecc_uncorrected: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -105,6 +109,7 @@ fn row(state: &NodeState) -> NodeRow<'_> {
         name: state.node.name.as_str(),
         cordoned: state.node.cordoned,
         reporting: state.inventory.is_some(),
+        driver_fault: state.inventory.as_ref().and_then(|i| i.driver_fault.as_ref()).map(Name::as_str),
         purposes: state.purposes.iter().map(Name::as_str).collect(),
         allocatable: state.node.allocatable.into(),
         claimed: state.account.claimed.into(),
@@ -137,6 +142,8 @@ fn gpu_row<'v>(view: &'v View, state: &'v NodeState, gpu: &'v Gpu) -> GpuRow<'v>
         memory_used_mib: gpu.load.memory_used_mib,
         temperature_c: gpu.load.temperature_c,
         power_mw: gpu.load.power_mw,
+        ecc_corrected: gpu.load.ecc_corrected,
+        ecc_uncorrected: gpu.load.ecc_uncorrected,
     }
 }
 

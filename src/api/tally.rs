@@ -19,6 +19,25 @@ pub(crate) fn phase_of(gang: &Gang) -> &'static str {
     }
 }
 
+/// Whether a gang has pods and no place for them yet.
+pub(crate) fn waits(gang: &Gang) -> bool {
+    matches!(gang.phase, Phase::Gathering | Phase::Waiting) && !gang.members.is_empty()
+}
+
+/// How many members of a size fit now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Fit {
+    gpus_per_member: u64,
+    members: u64,
+}
+
+/// For members of 1, 2, 4 and 8 GPUs how many fit into what is free on nodes that are not cordoned, by GPUs alone.
+pub(crate) fn largest_fit(view: &View) -> Vec<Fit> {
+    let open = || view.nodes.iter().filter(|state| !state.node.cordoned);
+    let fits = |size: u64| open().map(|state| state.free.gpus / size).fold(0, u64::saturating_add);
+    [1, 2, 4, 8].map(|size| Fit { gpus_per_member: size, members: fits(size) }).to_vec()
+}
+
 /// GPUs of the cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Gpus {

@@ -49,6 +49,11 @@ impl Handle {
         self.view.load_full()
     }
 
+    /// Waits until the engine has stopped.
+    pub async fn stopped(&self) {
+        self.events.closed().await;
+    }
+
     /// Tells the engine that something happened; waits while its queue is full.
     ///
     /// # Errors

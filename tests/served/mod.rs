@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::Router;
 use muster::admin::{self, Admin};
 use muster::api;
+use muster::dashboard;
 use muster::engine::Handle;
 use muster::intake::{self, Intake};
 use muster::metrics::Metrics;
@@ -52,6 +53,7 @@ pub(crate) async fn serve(engine: Handle, metrics: Arc<Metrics>) -> Served {
         .merge(scheduler_api::router(verbs))
         .merge(intake::router(Intake::new(engine.clone(), metrics.clone())))
         .merge(api::router(engine))
+        .merge(dashboard::router())
         .merge(admin::router(probes));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
