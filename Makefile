@@ -39,11 +39,14 @@ e2e: tools ## The real control plane: every promise of the README, gated and ung
 	cargo test --locked -p muster-lab -- --test-threads=1 $(ARGS)
 
 .PHONY: bench
-bench: tools ## Figures, each beside its floor from the same run
+bench: tools dashboard ## Figures, each beside its floor or peer from the same run; ARGS="--only filter" for one of the lab's
 	cargo build --release --locked
 	cargo bench --quiet --locked -p muster-placement --bench plan
 	cargo bench --quiet --locked -p muster-simulations --bench world
 	cargo run --release --quiet --locked -p muster-lab -- bench --muster target/release/muster $(ARGS)
+	@dashboard/browser/install-chromium.sh
+	cargo build --release --quiet --locked -p muster --example large_cluster
+	cd dashboard && npm run --silent figures
 
 .PHONY: deny
 deny: ## Licences, sources and advisories of all dependencies (needs cargo-deny)

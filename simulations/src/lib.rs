@@ -8,26 +8,18 @@
 #![forbid(unsafe_code)]
 
 mod agenda;
-mod api_server;
-mod controllers;
 mod dice;
 mod direct;
-mod faults;
 mod job;
-mod kube_scheduler;
-mod kubelet;
 mod machine;
 mod scenario;
 mod tally;
-mod users;
 mod world;
 
 pub use dice::{Concern, Dice};
 pub use direct::{Direct, Run, run};
-pub use faults::Fault;
 pub use job::{JobSpec, Role, gpu_toleration};
 pub use machine::Kind;
 pub use scenario::{Pace, Scenario};
 pub use tally::Tally;
-pub use users::{Shape, Users};
-pub use world::{Muster, World};
+pub use world::{Fault, Muster, Shape, Users, World};

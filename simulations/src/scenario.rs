@@ -4,10 +4,9 @@ use muster_placement::ids::NodeName;
 use muster_placement::time::{Span, Time};
 
 use crate::dice::{Concern, Dice};
-use crate::faults::Fault;
 use crate::job::JobSpec;
 use crate::machine::Kind;
-use crate::users::{Shape, Users};
+use crate::world::{Fault, Shape, Users};
 
 /// How fast things go.
 #[derive(Clone, Copy, Debug)]

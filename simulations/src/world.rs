@@ -1,7 +1,17 @@
 //! The world: what is true, what will happen, and the one way in which it moves.
 //!
+//! Its parts, one file each: what users submit, what controllers make of it, the API server, kube-scheduler,
+//! kubelets with their devices and agents, and what goes wrong.
+//!
 //! Invariant: everything that happens goes through the agenda, so the order of events is a function of the
 //! seed and of what Muster does. Muster learns of things only by [`Muster::tell`], some time after they happened.
+
+mod api_server;
+mod controllers;
+mod faults;
+mod kube_scheduler;
+mod kubelet;
+mod users;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -14,15 +24,16 @@ use muster_placement::pod::Pod;
 use muster_placement::time::{Span, Time};
 use muster_placement::{Effect, Event, Refusal, View};
 
+use self::kube_scheduler::KubeScheduler;
 use crate::agenda::Agenda;
 use crate::dice::{Concern, Dice};
-use crate::faults::Fault;
 use crate::job::{Job, JobSpec};
-use crate::kube_scheduler::KubeScheduler;
 use crate::machine::Machine;
 use crate::scenario::{Pace, Scenario};
 use crate::tally::Tally;
-use crate::users::Users;
+
+pub use self::faults::Fault;
+pub use self::users::{Shape, Users};
 
 /// What the world asks of the scheduler extender under test. Effects come back through [`World::carry_out`].
 pub trait Muster {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
 use kube::api::Api;
 use muster_lab::agents::Agents;
 use muster_lab::reports::Reports;
@@ -130,6 +131,38 @@ async fn a_killed_gpu_and_a_fatal_xid_take_their_nodes_out_of_filter_until_they_
     agents.play("gpu-1", &with(V100, "gpus: {5: {xids: [48]}}"))?;
     wait_filter(&cluster, &pod, &["gpu-0", "gpu-1"]).await?;
     Ok(())
+}
+
+/// The main job on what real agents say: the guide's TFJob and MPIJob, unchanged, on a node of each kind and one
+/// without a driver, which gets nobody and says why.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guides_jobs_run_on_the_gpus_that_real_agents_report() -> Result<()> {
+    let cluster = Cluster::start(Setup { agents: false, ..Setup::new(Gather::Gated, 3, 4) }).await?;
+    let nodes = [("gpu-0", A100), ("gpu-1", V100), ("gpu-2", "profile: l40s\ndriver: {state: absent}")];
+    let _agents = Agents::start(cluster.lab.dir(), &cluster.url, nodes)?;
+    for node in ["gpu-0", "gpu-1"] {
+        wait_node(&cluster, node, "its GPUs", |node| gpus(node).len() == 8).await?;
+    }
+    let said = |node: &Value| node["driver_fault"].as_str().is_some_and(|why| why.starts_with("absent"));
+    wait_node(&cluster, "gpu-2", "no driver", said).await?;
+    cluster.lab.volumes_of_the_guide().await?;
+    for manifest in ["training-data-pvc", "tfjob-training", "mpijob-training"] {
+        cluster.submit(&format!("tests/workloads/{manifest}.yaml")).await?;
+    }
+    let pods = cluster.lab.wait_running("default", 9).await?;
+    let mut granted = 0;
+    for pod in pods.iter().filter(|pod| support::gpus_asked(pod) > 0) {
+        let node = support::node_of(pod).context("a node")?;
+        let there = cluster.api(&format!("nodes/{node}")).await?;
+        let grant: Value = serde_json::from_str(&pod.annotations()["muster.dev/grant"])?;
+        for uuid in grant["gpus"].as_array().into_iter().flatten() {
+            assert!(gpus(&there).iter().any(|gpu| gpu["uuid"] == *uuid), "{uuid} is not on {node}");
+            granted += 1;
+        }
+        assert_ne!(node, "gpu-2", "a node without a driver");
+    }
+    assert_eq!(granted, 6);
+    ledger_is_true(&cluster).await
 }
 
 /// Waits until the agent of a node has seen that a GPU is lost.

@@ -8,8 +8,8 @@ use muster_placement::ids::{GangId, PodUid};
 use muster_placement::pod::{Membership, Pod, PodPhase};
 use muster_placement::time::Span;
 
+use super::{Happening, World};
 use crate::job::{Job, JobSpec};
-use crate::world::{Happening, World};
 
 /// Longer than any barrier: by then a gang that began to be bound is whole, or something is wrong.
 const INSPECTION: Span = Span(30_000);

@@ -10,7 +10,7 @@ use muster_placement::pod::{Gate, Pod, PodPhase};
 use muster_placement::selector::{NAME_FIELD, Operator, Requirement, Term};
 use muster_placement::{Effect, Event, Outcome};
 
-use crate::world::{Happening, Muster, World};
+use super::{Happening, Muster, World};
 
 impl World {
     /// Everything that there is, as a client that starts lists it.

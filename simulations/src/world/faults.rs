@@ -3,7 +3,7 @@
 use muster_placement::ids::NodeName;
 use muster_placement::time::Span;
 
-use crate::world::{Muster, World};
+use super::{Muster, World};
 
 /// Something that breaks, or is mended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl World {
     fn report_soon(&mut self, node: &NodeName) {
         if let Some(machine) = self.machines.get(node).filter(|machine| !machine.devices.is_empty()) {
             let event = muster_placement::Event::Reported(node.clone(), machine.inventory());
-            self.after(EVENT, crate::world::Happening::Watch(Box::new(event)));
+            self.after(EVENT, super::Happening::Watch(Box::new(event)));
         }
     }
 

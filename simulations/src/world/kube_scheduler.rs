@@ -18,9 +18,9 @@ use muster_placement::taint::untolerated;
 use muster_placement::time::{Span, Time};
 use muster_placement::{MARK, Refusal};
 
-use crate::controllers::gang_of;
+use super::controllers::gang_of;
+use super::{Happening, Muster, World};
 use crate::dice::Dice;
-use crate::world::{Happening, Muster, World};
 
 const BACKOFF_FIRST: u64 = 1_000;
 const BACKOFF_LONGEST: u64 = 10_000;

@@ -8,7 +8,7 @@ use muster_placement::ids::{NodeName, PodUid};
 use muster_placement::inventory::Load;
 use muster_placement::pod::{Pod, PodPhase};
 
-use crate::world::{Happening, Muster, World};
+use super::{Happening, Muster, World};
 
 impl World {
     /// The kubelet starts a pod, or rejects it.

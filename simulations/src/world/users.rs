@@ -4,9 +4,9 @@ use muster_placement::pod::Constraints;
 use muster_placement::resources::Resources;
 use muster_placement::time::{Span, Time};
 
+use super::{Happening, World};
 use crate::dice::{Concern, Dice};
 use crate::job::{JobSpec, Role, gpu_toleration};
-use crate::world::{Happening, World};
 
 /// Between two jobs of the burst.
 const BURST_PAUSE: Span = Span(150);
