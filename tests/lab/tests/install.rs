@@ -164,7 +164,7 @@ async fn no_pod_is_refused(lab: &Lab) -> Result<()> {
 async fn policies_compile(lab: &Lab) -> Result<()> {
     use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
     let policies: Api<ValidatingAdmissionPolicy> = Api::all(lab.client());
-    for name in ["guard-annotations.muster.dev", "guard-gate.muster.dev"] {
+    for name in ["guard.muster.dev"] {
         let checked = lab
             .wait("a policy to be typed", PATIENCE, async || {
                 Ok(policies.get(name).await?.status.and_then(|status| status.type_checking))

@@ -9,6 +9,7 @@ use anyhow::Result;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
+use muster_lab::cluster::repository;
 use muster_lab::nodes::{cpu_node, gpu_node};
 use muster_lab::{Cluster, Gather, Setup};
 use serde_json::json;
@@ -113,13 +114,17 @@ async fn annotations_and_gates_are_musters_alone() -> Result<()> {
     let error = refused.err().map(|e| e.to_string()).unwrap_or_default();
     assert!(error.contains("opened by Muster only"), "{error}");
     let write = Patch::Merge(json!({"metadata": {"annotations": {"muster.dev/plan": "{}"}}}));
-    for refused in [
-        api.patch("job-worker-0", &PatchParams::default(), &write).await,
-        api.patch_status("job-worker-0", &PatchParams::default(), &write).await,
-    ] {
-        let error = refused.err().map(|e| e.to_string()).unwrap_or_default();
+    let refused = |written: kube::Result<Pod>| {
+        let error = written.err().map(|e| e.to_string()).unwrap_or_default();
         assert!(error.contains("written by Muster only"), "{error}");
-    }
+    };
+    refused(api.patch("job-worker-0", &PatchParams::default(), &write).await);
+    cluster.lab.apply_file(repository().join("deploy/guard-subresources.yaml")).await?;
+    // A policy is in force a moment after it was made. Until then the dry run passes.
+    let dry = PatchParams { dry_run: true, ..PatchParams::default() };
+    let in_force = async || Ok(api.patch_status("job-worker-0", &dry, &write).await.is_err().then_some(()));
+    cluster.lab.wait("the policy to be in force", Duration::from_secs(20), in_force).await?;
+    refused(api.patch_status("job-worker-0", &PatchParams::default(), &write).await);
     let free = Patch::Merge(json!({"metadata": {"annotations": {"example.com/mine": "yes"}}}));
     let pod = api.patch("job-worker-0", &PatchParams::default(), &free).await?;
     assert_eq!(pod.annotations().get("example.com/mine").map(String::as_str), Some("yes"));
