@@ -111,11 +111,14 @@ impl Cluster {
     /// Looks at every gang that the event touched and plans those that wait, until nothing changes.
     fn settle(&mut self, now: Time, effects: &mut Vec<Effect>) {
         // A void plan frees room, which may let another gang start; each round releases or ends at least one plan.
-        while !self.dirty.is_empty() || core::mem::take(&mut self.replan) {
-            for id in core::mem::take(&mut self.dirty) {
-                self.look_at(&id, now, effects);
+        while !self.dirty.is_empty() || self.replan {
+            let touched = core::mem::take(&mut self.dirty);
+            for id in &touched {
+                self.look_at(id, now, effects);
             }
-            self.plan_queue(now, effects);
+            // Without news that concern all of them, nobody else can have come to fit.
+            let candidates = if core::mem::take(&mut self.replan) { self.all_waiting() } else { touched };
+            self.plan_queue(&candidates, now, effects);
         }
     }
 

@@ -21,14 +21,20 @@ use crate::refusal::Refusal;
 use crate::time::Time;
 
 impl Cluster {
-    /// Tries every waiting gang for which something may have changed since it failed, in order. Single pods that
-    /// ask for what another one has just been refused are refused with it.
-    pub(super) fn plan_queue(&mut self, now: Time, effects: &mut Vec<Effect>) {
+    /// All gangs that wait.
+    pub(super) fn all_waiting(&mut self) -> BTreeSet<GangId> {
         let gangs = &self.gangs;
         self.waiting.retain(|id| gangs.get(id).is_some_and(|g| g.phase == Phase::Waiting));
+        self.waiting.clone()
+    }
+
+    /// Tries those of the gangs that wait and for which something may have changed since they failed, in order.
+    /// Single pods that ask for what another one has just been refused are refused with it.
+    pub(super) fn plan_queue(&mut self, of: &BTreeSet<GangId>, now: Time, effects: &mut Vec<Effect>) {
         let untried = |g: &Gang| g.failed_at.is_none_or(|at| at < self.capacity);
-        let waiting = self.waiting.iter().filter_map(|id| self.gangs.get(id));
-        let mut turns: Vec<Turn> = waiting.filter(|g| untried(g)).filter_map(|g| self.turn(g)).collect();
+        let waits = |g: &&Arc<Gang>| g.phase == Phase::Waiting && untried(g);
+        let waiting = of.iter().filter_map(|id| self.gangs.get(id)).filter(waits);
+        let mut turns: Vec<Turn> = waiting.filter_map(|g| self.turn(g)).collect();
         turns.sort();
         let mut failed: Vec<(Arc<Pod>, Refusal)> = Vec::new();
         for turn in turns {
