@@ -14,31 +14,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use axum::Router;
 use muster_placement::Settings;
-use muster_placement::time::Span;
 use muster_simulations::{Tally, World};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{self, Admin};
-use crate::api;
+use crate::admin::Admin;
 use crate::clock::{Beat, Clock};
-use crate::dashboard;
-use crate::engine::{Engine, Handle, Parts};
-use crate::intake::{self, Intake};
+use crate::engine::{Engine, Parts};
 use crate::metrics::Metrics;
 use crate::recognise::Owners;
-use crate::scheduler_api::{self, Verbs};
-use crate::serve::serve_http;
+use crate::serve;
 use crate::supervisor::Supervisor;
 use crate::translate::{self, SchedulerNames};
 
 pub use self::flags::DemoFlags;
-
-/// The event loop turns at least every 250 ms; silence this long means that it hangs.
-const SILENCE_MAX: Span = Span(10_000);
 
 /// Plays until `stop` is cancelled, or for the seconds asked for.
 ///
@@ -66,14 +57,20 @@ pub async fn run(flags: DemoFlags, stop: CancellationToken) -> Result<()> {
 
     let world = World::new(story::scenario(flags.seed, &guide::jobs()?));
     let (counts, counted) = watch::channel(Tally::default());
-    let watched = clock.clone();
-    let alive = Arc::new(move || beat.silence(watched.now()) < SILENCE_MAX);
-    let router = router(&handle, metrics, alive);
+    let probes = Admin {
+        engine: handle.clone(),
+        metrics,
+        alive: serve::alive(beat, clock.clone()),
+        waits: Arc::new(Vec::new),
+    };
+    // Whoever calls the verbs by hand sends pods of the core API, of which the world knows nothing.
+    let translated = |pod: &_| translate::pod(pod, &Owners::default(), &SchedulerNames::default());
+    let router = serve::router(Arc::new(translated), probes);
 
     let mut tasks = Supervisor::default();
     tasks.start("engine", engine.run(stop.clone()));
     tasks.start("world", live::play(stop.clone(), world, handle.clone(), effects_out, clock.clone(), counts));
-    tasks.start("http", serve_http(stop.clone(), listener, router));
+    tasks.start("http", serve::serve_http(stop.clone(), listener, router));
     let shown = table::Shown { address, headless: flags.headless, worst: Arc::default() };
     let worst = shown.worst.clone();
     tasks.start("table", table::show(stop.clone(), shown, handle, counted.clone(), violations, clock));
@@ -84,19 +81,6 @@ pub async fn run(flags: DemoFlags, stop: CancellationToken) -> Result<()> {
     let tally = counted.borrow().clone();
     table::summary(&tally)?;
     verdict(&tally, worst.load(std::sync::atomic::Ordering::Relaxed))
-}
-
-fn router(engine: &Handle, metrics: Arc<Metrics>, alive: admin::Alive) -> Router {
-    // Whoever calls the verbs by hand sends pods of the core API, of which the world knows nothing.
-    let owners = Owners::default();
-    let schedulers = SchedulerNames::default();
-    let translated = Arc::new(move |pod: &_| translate::pod(pod, &owners, &schedulers));
-    Router::new()
-        .merge(scheduler_api::router(Verbs::new(engine.clone(), translated, metrics.clone())))
-        .merge(intake::router(Intake::new(engine.clone(), metrics.clone())))
-        .merge(api::router(engine.clone()))
-        .merge(dashboard::router())
-        .merge(admin::router(Admin { engine: engine.clone(), metrics, alive, waits: Arc::new(Vec::new) }))
 }
 
 /// Stops the demo after a while.

@@ -22,7 +22,7 @@ use crate::engine::{Engine, Handle, Parts};
 use crate::intake::{self, Intake};
 use crate::metrics::Metrics;
 use crate::recognise::Owners;
-use crate::scheduler_api::{self, Verbs};
+use crate::scheduler_api::{self, Translate, Verbs};
 use crate::supervisor::Supervisor;
 use crate::translate::{self, SchedulerNames};
 use crate::{api, dashboard, effects, watch};
@@ -58,14 +58,8 @@ pub async fn run(config: Config, flags: ServeFlags, stop: CancellationToken) -> 
         let (owners, schedulers) = (owners.clone(), schedulers.clone());
         Arc::new(move |pod: &_| translate::pod(pod, &owners, &schedulers))
     };
-    let alive = Arc::new(move || beat.silence(clock.now()) < SILENCE_MAX);
-    let waits = readiness(handle.clone());
-    let router = Router::new()
-        .merge(scheduler_api::router(Verbs::new(handle.clone(), translated, metrics.clone())))
-        .merge(intake::router(Intake::new(handle.clone(), metrics.clone())))
-        .merge(api::router(handle.clone()))
-        .merge(dashboard::router())
-        .merge(admin::router(Admin { engine: handle.clone(), metrics, alive, waits }));
+    let (alive, waits) = (alive(beat, clock), readiness(handle.clone()));
+    let router = router(translated, Admin { engine: handle.clone(), metrics, alive, waits });
 
     info!(listen = %listener.local_addr()?, "serving");
     let mut parts = Supervisor::default();
@@ -75,6 +69,22 @@ pub async fn run(config: Config, flags: ServeFlags, stop: CancellationToken) -> 
     parts.start("reload", reload(stop.clone(), flags, config, handle));
     parts.start("http", serve_http(stop.clone(), listener, router));
     parts.run(stop).await
+}
+
+/// All that is served: the extender's verbs, the agents' intake, the API and its page, probes and metrics.
+pub fn router(translate: Translate, probes: Admin) -> Router {
+    let (engine, metrics) = (probes.engine.clone(), probes.metrics.clone());
+    Router::new()
+        .merge(scheduler_api::router(Verbs::new(engine.clone(), translate, metrics.clone())))
+        .merge(intake::router(Intake::new(engine.clone(), metrics)))
+        .merge(api::router(engine))
+        .merge(dashboard::router())
+        .merge(admin::router(probes))
+}
+
+/// Whether the event loop turns.
+pub(crate) fn alive(beat: Arc<Beat>, clock: Arc<Clock>) -> admin::Alive {
+    Arc::new(move || beat.silence(clock.now()) < SILENCE_MAX)
 }
 
 /// A client of the API server: the kubeconfig named, else what the environment offers.

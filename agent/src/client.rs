@@ -1,4 +1,4 @@
-//! Sending a report: HTTP and nothing else. What the extender's answers mean is told in [`Sent`].
+//! Sending a report: HTTP and nothing else. Why a report was not taken is a [`SendError`].
 
 use std::time::Duration;
 

@@ -42,13 +42,13 @@ pub(crate) fn largest_fit(view: &View) -> Vec<Fit> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Gpus {
     /// Allocatable by the kubelets' word.
-    capacity: u64,
+    pub(crate) capacity: u64,
     /// What new pods may take.
-    free: u64,
+    pub(crate) free: u64,
     /// Held or granted.
-    claimed: u64,
+    pub(crate) claimed: u64,
     /// Reported unhealthy, claimed or not.
-    unhealthy: u64,
+    pub(crate) unhealthy: u64,
 }
 
 impl Gpus {

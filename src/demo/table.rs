@@ -18,7 +18,7 @@ use prometheus::IntGauge;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::tally::phase_of;
+use crate::api::tally::{Gpus, phase_of, waits};
 use crate::clock::Clock;
 use crate::engine::Handle;
 
@@ -80,16 +80,10 @@ fn print(text: &str) -> Result<()> {
 }
 
 fn headline(view: &View, tally: &Tally) -> String {
-    let (mut all, mut free, mut sick) = (0, 0, 0);
-    for state in &view.nodes {
-        all += state.node.allocatable.gpus;
-        free += state.free.gpus;
-        let gpus = state.inventory.iter().flat_map(|inventory| &inventory.gpus);
-        sick += gpus.filter(|gpu| gpu.health != Health::Healthy).count();
-    }
-    let waiting = view.gangs.values().filter(|gang| matches!(gang.phase, Phase::Waiting)).count();
+    let Gpus { capacity, free, unhealthy, .. } = Gpus::of(view);
+    let waiting = view.gangs.values().filter(|gang| waits(gang)).count();
     format!(
-        "GPUs: {all} in all, {free} free, {sick} unhealthy | gangs: {waiting} wait, {} started, {} jobs done",
+        "GPUs: {capacity} in all, {free} free, {unhealthy} unhealthy | gangs: {waiting} wait, {} started, {} jobs done",
         tally.started, tally.finished
     )
 }

@@ -32,73 +32,110 @@ pub(super) struct Volumes {
 struct Known<K, V> {
     objects: BTreeMap<K, V>,
     relist: Relist<K>,
+    /// Whether anything changed in the list that is being read; it is told when the list is complete.
+    listing: Option<bool>,
+}
+
+/// What changed.
+enum Changed<K> {
+    Nothing,
+    One(K),
+    Many,
 }
 
 impl<K, V> Default for Known<K, V> {
     fn default() -> Self {
-        Known { objects: BTreeMap::new(), relist: Relist::default() }
+        Known { objects: BTreeMap::new(), relist: Relist::default(), listing: None }
     }
 }
 
 impl<K: Ord + Clone, V: PartialEq> Known<K, V> {
-    /// Takes in what was seen; whether anything changed.
-    fn observe<O>(&mut self, event: watcher::Event<O>, read: impl Fn(&O) -> (K, V)) -> bool {
+    /// Takes in what was seen.
+    fn observe<O>(&mut self, event: watcher::Event<O>, read: impl Fn(&O) -> (K, V)) -> Changed<K> {
         match event {
             watcher::Event::Init => {
                 self.relist.begin();
-                false
+                self.listing = Some(false);
+                Changed::Nothing
             }
             watcher::Event::InitApply(object) | watcher::Event::Apply(object) => {
                 let (key, value) = read(&object);
                 self.relist.seen(key.clone());
                 let changed = self.objects.get(&key) != Some(&value);
-                self.objects.insert(key, value);
-                changed
+                self.objects.insert(key.clone(), value);
+                self.change(key, changed)
             }
             watcher::Event::Delete(object) => {
                 let (key, _) = read(&object);
-                self.relist.gone(&key) && self.objects.remove(&key).is_some()
+                let changed = self.relist.gone(&key) && self.objects.remove(&key).is_some();
+                self.change(key, changed)
             }
             watcher::Event::InitDone => {
-                let gone = self.relist.finish();
-                gone.iter().filter(|key| self.objects.remove(key).is_some()).count() > 0
+                let gone =
+                    self.relist.finish().iter().filter(|key| self.objects.remove(key).is_some()).count();
+                let changed = self.listing.take().unwrap_or(false);
+                if changed || gone > 0 { Changed::Many } else { Changed::Nothing }
             }
+        }
+    }
+
+    fn change(&mut self, key: K, changed: bool) -> Changed<K> {
+        match &mut self.listing {
+            _ if !changed => Changed::Nothing,
+            Some(listing) => {
+                *listing = true;
+                Changed::Nothing
+            }
+            None => Changed::One(key),
         }
     }
 }
 
 impl Volumes {
     pub(super) fn claim(&mut self, event: watcher::Event<PersistentVolumeClaim>) -> Vec<Event> {
-        let changed = self.claims.observe(event, |pvc| (name_of(pvc), claimed(pvc)));
-        self.tell(changed)
+        match self.claims.observe(event, |pvc| (name_of(pvc), claimed(pvc))) {
+            Changed::Nothing => Vec::new(),
+            Changed::One(name) => self.tell(name).into_iter().collect(),
+            Changed::Many => self.tell_all(),
+        }
     }
 
     pub(super) fn volume(&mut self, event: watcher::Event<PersistentVolume>) -> Vec<Event> {
         let changed = self.made.observe(event, |pv| (pv.name_any(), made(pv)));
-        self.tell(changed)
+        self.of_all_claims(&changed)
     }
 
     pub(super) fn class(&mut self, event: watcher::Event<StorageClass>) -> Vec<Event> {
         let changed = self.classes.observe(event, |object| (object.name_any(), class(object)));
-        self.tell(changed)
+        self.of_all_claims(&changed)
     }
 
     pub(super) fn limits(&mut self, event: watcher::Event<CSINode>) -> Vec<Event> {
         let changed = self.limits.observe(event, |node| (node.name_any(), limited_drivers(node)));
-        self.tell(changed)
+        self.of_all_claims(&changed)
     }
 
-    /// The claims of which something else is true than was told last.
-    fn tell(&mut self, changed: bool) -> Vec<Event> {
-        if !changed {
-            return Vec::new();
+    /// What is not a claim may touch any of them.
+    fn of_all_claims(&mut self, changed: &Changed<String>) -> Vec<Event> {
+        if matches!(changed, Changed::Nothing) { Vec::new() } else { self.tell_all() }
+    }
+
+    fn tell_all(&mut self) -> Vec<Event> {
+        let names: BTreeSet<PvcName> = self.claims.objects.keys().chain(self.told.keys()).cloned().collect();
+        names.into_iter().filter_map(|name| self.tell(name)).collect()
+    }
+
+    /// What is now true of a claim, if that is something else than was told last.
+    fn tell(&mut self, name: PvcName) -> Option<Event> {
+        let Some(claim) = self.claims.objects.get(&name) else {
+            return self.told.remove(&name).map(|_| Event::PvcGone(name));
+        };
+        let pvc = self.meaning(claim);
+        if self.told.get(&name) == Some(&pvc) {
+            return None;
         }
-        let now: BTreeMap<PvcName, Pvc> =
-            self.claims.objects.iter().map(|(name, claim)| (name.clone(), self.meaning(claim))).collect();
-        let before = std::mem::replace(&mut self.told, now);
-        let gone = before.keys().filter(|name| !self.told.contains_key(name)).cloned().map(Event::PvcGone);
-        let news = self.told.iter().filter(|(name, pvc)| before.get(name) != Some(pvc));
-        gone.chain(news.map(|(name, pvc)| Event::PvcSeen(name.clone(), pvc.clone()))).collect()
+        self.told.insert(name.clone(), pvc.clone());
+        Some(Event::PvcSeen(name, pvc))
     }
 
     fn meaning(&self, claim: &Claimed) -> Pvc {
@@ -204,6 +241,13 @@ mod tests {
     fn a_claim_that_a_new_list_lacks_is_gone() {
         let mut volumes = Volumes::default();
         volumes.claim(claim("Pending", ""));
+        volumes.claim(watcher::Event::Init);
+        let watcher::Event::Apply(other) = claim("Lost", "pv") else { panic!("not an object") };
+        assert!(
+            volumes.claim(watcher::Event::InitApply(other)).is_empty(),
+            "a list is told when it is complete"
+        );
+        assert!(matches!(volumes.claim(watcher::Event::InitDone).as_slice(), [Event::PvcSeen(..)]));
         volumes.claim(watcher::Event::Init);
         assert!(matches!(volumes.claim(watcher::Event::InitDone).as_slice(), [Event::PvcGone(_)]));
     }

@@ -5,15 +5,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
-use muster::admin::{self, Admin};
-use muster::api;
-use muster::dashboard;
+use muster::admin::Admin;
 use muster::engine::Handle;
-use muster::intake::{self, Intake};
 use muster::metrics::Metrics;
 use muster::recognise::Owners;
-use muster::scheduler_api::{self, Verbs};
 use muster::translate::{self, SchedulerNames};
 use muster_placement::time::Time;
 use muster_placement::{Cluster, Effect, Event, View};
@@ -42,19 +37,9 @@ pub(crate) async fn fixed(view: View) -> (Served, mpsc::Receiver<Event>) {
 /// Serves what an engine says.
 pub(crate) async fn serve(engine: Handle, metrics: Arc<Metrics>) -> Served {
     metrics.observe(engine.clone()).unwrap();
-    let verbs = Verbs::new(engine.clone(), Arc::new(translated), metrics.clone());
-    let probes = Admin {
-        engine: engine.clone(),
-        metrics: metrics.clone(),
-        alive: Arc::new(|| true),
-        waits: Arc::new(Vec::new),
-    };
-    let router = Router::new()
-        .merge(scheduler_api::router(verbs))
-        .merge(intake::router(Intake::new(engine.clone(), metrics.clone())))
-        .merge(api::router(engine))
-        .merge(dashboard::router())
-        .merge(admin::router(probes));
+    let probes =
+        Admin { engine, metrics: metrics.clone(), alive: Arc::new(|| true), waits: Arc::new(Vec::new) };
+    let router = muster::serve::router(Arc::new(translated), probes);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let mut server = JoinSet::new();

@@ -7,14 +7,6 @@
     reason = "a bench reads the clock, prints, and has no one to hand an error to"
 )]
 
-#[allow(
-    unreachable_pub,
-    missing_docs,
-    dead_code,
-    clippy::pedantic,
-    clippy::too_many_arguments,
-    reason = "a test's module tree"
-)]
 #[path = "../tests/world/mod.rs"]
 mod world;
 

@@ -16,7 +16,7 @@ use crate::ids::{GangId, Name, NodeName};
 use crate::node_state::NodeState;
 use crate::pod::Pod;
 use crate::pool::{PoolRule, Strength, rule_for};
-use crate::pvc::PvcName;
+use crate::pvc::{PvcName, out_of_reach};
 use crate::refusal::Refusal;
 use crate::taint::untolerated;
 use crate::view::View;
@@ -146,10 +146,7 @@ impl Obstacle {
 pub fn explain(view: &View, gang: &Gang) -> Option<Explanation> {
     let member = largest(view, gang)?;
     let rule = rule_for(&view.settings.rules, &member).filter(|rule| rule.strength == Strength::Required);
-    let far = |state: &NodeState| {
-        let reached = |name: &&PvcName| view.pvcs.get(*name).is_some_and(|pvc| pvc.reaches(&state.node));
-        member.pvcs.iter().find(|name| !reached(name)).cloned()
-    };
+    let far = |state: &NodeState| out_of_reach(&view.pvcs, &member, &state.node).cloned();
     let met = |state: &NodeState| obstacle(state, &member, gang, rule, far(state));
     let obstacles: Vec<(NodeName, Obstacle)> = view
         .nodes

@@ -115,12 +115,17 @@ impl NodeState {
     /// Whether more is claimed here than there is of something that a pod asks for: the node shrank, or
     /// GPUs fell sick, under its pods.
     pub fn overdrawn(&self, request: &Resources, extras: &Extras) -> bool {
-        let over = |r: Resource| self.account.claimed.get(r) > self.node.allocatable.get(r);
-        let sick = |i: &Inventory| self.account.claimed.gpus > healthy(i);
+        let whole = Resources { gpus: self.usable_gpus(), ..self.node.allocatable };
+        let over = |r: Resource| self.account.claimed.get(r) > whole.get(r);
         let all = |name| self.node.extended.get(name).copied().unwrap_or(0);
         extras.resources.keys().any(|name| self.account.extras.amount(name) > all(name))
             || Resource::ALL.into_iter().any(|r| request.get(r) > 0 && over(r))
-            || (request.gpus > 0 && self.inventory.as_deref().is_some_and(sick))
+    }
+
+    /// What nobody has claimed of an extended resource.
+    pub(crate) fn free_extended(&self, name: &Name) -> u64 {
+        let all = self.node.extended.get(name).copied().unwrap_or(0);
+        all.saturating_sub(self.account.extras.amount(name))
     }
 
     /// UUID of the GPU at a position of the inventory.

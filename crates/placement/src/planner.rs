@@ -10,7 +10,7 @@
 mod diagnose;
 mod draft;
 mod shelf;
-pub(crate) mod volumes;
+mod volumes;
 
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
@@ -21,7 +21,7 @@ use crate::ids::{GpuUuid, Name, NodeName, PodUid};
 use crate::node_state::NodeState;
 use crate::pod::{Membership, Pod};
 use crate::pool::{PoolRule, Strength, rule_for};
-use crate::pvc::{Pvc, PvcName};
+use crate::pvc::{Pvc, PvcName, out_of_reach};
 use crate::refusal::Refusal;
 use crate::shared_map::SharedMap;
 use draft::Draft;
@@ -111,7 +111,7 @@ fn eligible(site: Site<'_>, pod: &Pod) -> Vec<Candidate> {
     let candidate = |(at, s): (usize, &Arc<NodeState>)| {
         let outside_pool = rule.is_some_and(|r| !s.purposes.contains(&r.purpose));
         let out = (outside_pool && required) || site.excluded.contains(&s.node.name) || s.excludes(pod);
-        let out = out || !volumes::reached(site, pod, &s.node);
+        let out = out || out_of_reach(site.pvcs, pod, &s.node).is_some();
         let gpus_unused = !pod.wants_gpus() && s.has_gpus();
         let wish = || Wish { outside_pool, gpus_unused, preference: Reverse(s.preference(pod)) };
         (!out).then(|| Candidate { wish: wish(), at })

@@ -4,12 +4,15 @@
 //! claim, volume and storage class into this. How many volumes a node can attach is not counted here: a claim whose
 //! driver has such a limit is `counted`, and its pods are not narrowed to one node.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
 use crate::ids::Name;
 use crate::node::Node;
+use crate::pod::Pod;
 use crate::selector::Term;
+use crate::shared_map::SharedMap;
 
 /// Namespace and name of a claim.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +51,15 @@ pub enum Reach {
     Unbound,
     /// Its volume is gone, or the claim is being deleted.
     Lost,
+}
+
+/// The first claim of a pod whose volume it could not use on a node; one that is not known counts.
+pub(crate) fn out_of_reach<'p>(
+    pvcs: &SharedMap<PvcName, Arc<Pvc>>,
+    pod: &'p Pod,
+    node: &Node,
+) -> Option<&'p PvcName> {
+    pod.pvcs.iter().find(|name| !pvcs.get(*name).is_some_and(|pvc| pvc.reaches(node)))
 }
 
 impl Pvc {

@@ -1,14 +1,6 @@
 //! Why a gang waits, node by node: one node for each thing that can stand in the way.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-#[allow(
-    unreachable_pub,
-    missing_docs,
-    dead_code,
-    clippy::pedantic,
-    clippy::too_many_arguments,
-    reason = "a test's module tree"
-)]
 mod world;
 
 use muster_placement::explain::{Condition, Explanation, Holder, Obstacle, explain, holders};

@@ -1,13 +1,5 @@
 //! Gangs from first pod to last bind, one event at a time, and what can go wrong on the way.
 
-#[allow(
-    unreachable_pub,
-    missing_docs,
-    dead_code,
-    clippy::pedantic,
-    clippy::too_many_arguments,
-    reason = "a test's module tree"
-)]
 mod world;
 
 use muster_placement::gang::{GangSpec, Phase};

@@ -1,13 +1,5 @@
 //! The planner and the device choice, case by case.
 
-#[allow(
-    unreachable_pub,
-    missing_docs,
-    dead_code,
-    clippy::pedantic,
-    clippy::too_many_arguments,
-    reason = "a test's module tree"
-)]
 mod world;
 
 use std::collections::BTreeSet;

@@ -1,13 +1,5 @@
 //! Properties of the core over random sequences of everything that can happen.
 
-#[allow(
-    unreachable_pub,
-    missing_docs,
-    dead_code,
-    clippy::pedantic,
-    clippy::too_many_arguments,
-    reason = "a test's module tree"
-)]
 mod world;
 
 use muster_placement::{Effect, Event};

@@ -7,14 +7,6 @@
     reason = "a test may fail"
 )]
 
-#[allow(
-    unreachable_pub,
-    missing_docs,
-    dead_code,
-    clippy::pedantic,
-    clippy::too_many_arguments,
-    reason = "a test's module tree"
-)]
 mod world;
 
 use std::collections::BTreeSet;

@@ -56,9 +56,11 @@ pub(crate) struct KubeScheduler {
 #[derive(Debug)]
 struct Failed {
     attempts: u32,
-    until: Time,
-    /// Waits for an event, not only for the end of its back-off.
-    unschedulable: bool,
+    /// When its back-off is over.
+    backoff: Time,
+    /// When it is tried again without an event: after its back-off, or after its longest stay among the
+    /// unschedulable.
+    wakes: Time,
 }
 
 impl KubeScheduler {
@@ -163,10 +165,9 @@ impl World {
     /// Into the active queue, or there when its back-off is over.
     fn requeue(&mut self, pod: &Pod) {
         if let Some(failed) = self.scheduler.failed.get_mut(&pod.uid) {
-            failed.unschedulable = false;
-            if failed.until > self.now {
-                let until = failed.until;
-                self.agenda.add(until, Happening::Wake(pod.uid.clone()));
+            failed.wakes = failed.backoff;
+            if failed.backoff > self.now {
+                self.agenda.add(failed.backoff, Happening::Wake(pod.uid.clone()));
                 return;
             }
         }
@@ -186,13 +187,8 @@ impl World {
     pub(crate) fn wake(&mut self, uid: &PodUid) {
         let waits = self.pods.get(uid).filter(|pod| pod.node.is_none() && pod.gate == Gate::Open).cloned();
         let Some(pod) = waits.filter(|_| !self.scheduler.charged.contains_key(uid)) else { return };
-        let due = |failed: &Failed| {
-            failed.until <= self.now
-                && (!failed.unschedulable
-                    || self.now.since(failed.until).0 + BACKOFF_LONGEST >= UNSCHEDULABLE_LONGEST.0)
-        };
         let queued = self.scheduler.active.iter().any(|(.., other)| other == uid);
-        if !queued && self.scheduler.failed.get(uid).is_some_and(due) {
+        if !queued && self.scheduler.failed.get(uid).is_some_and(|failed| failed.wakes <= self.now) {
             self.scheduler.active.insert((Reverse(pod.priority), self.now, uid.clone()));
             self.next_cycle();
         }
@@ -204,7 +200,7 @@ impl World {
             .scheduler
             .failed
             .iter()
-            .filter(|(_, failed)| failed.unschedulable)
+            .filter(|(_, failed)| failed.wakes > failed.backoff)
             .map(|(uid, _)| uid.clone())
             .collect();
         for uid in waiting {
@@ -323,11 +319,10 @@ impl World {
     fn fail(&mut self, pod: &Pod, verdict: Option<String>) {
         let attempts = self.scheduler.failed.get(&pod.uid).map_or(0, |failed| failed.attempts) + 1;
         let backoff = BACKOFF_FIRST.checked_shl(attempts - 1).unwrap_or(BACKOFF_LONGEST).min(BACKOFF_LONGEST);
-        let until = self.now.after(Span(backoff));
-        let unschedulable = verdict.is_some();
-        self.scheduler.failed.insert(pod.uid.clone(), Failed { attempts, until, unschedulable });
-        let wake = if unschedulable { self.now.after(UNSCHEDULABLE_LONGEST) } else { until };
-        self.agenda.add(wake, Happening::Wake(pod.uid.clone()));
+        let backoff = self.now.after(Span(backoff));
+        let wakes = if verdict.is_some() { self.now.after(UNSCHEDULABLE_LONGEST) } else { backoff };
+        self.scheduler.failed.insert(pod.uid.clone(), Failed { attempts, backoff, wakes });
+        self.agenda.add(wakes, Happening::Wake(pod.uid.clone()));
         let words = verdict.map(|words| Name::from(words.as_str()));
         if let Some(words) = words.filter(|words| pod.verdict.as_ref() != Some(words)) {
             self.put(Pod { verdict: Some(words), ..pod.clone() });

@@ -14,6 +14,7 @@ mod filter;
 mod floor;
 mod processes;
 mod restart;
+mod still;
 mod trial;
 mod trivial;
 mod ways;

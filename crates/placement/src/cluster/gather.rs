@@ -153,9 +153,8 @@ impl Cluster {
                     .is_some_and(|g| g.health == crate::inventory::Health::Healthy)
             })
         });
-        let reached = |name| self.pvcs.get(name).is_some_and(|pvc| pvc.reaches(&state.node));
         gpus_healthy
-            && pod.pvcs.iter().all(reached)
+            && crate::pvc::out_of_reach(&self.pvcs, pod, &state.node).is_none()
             && !state.excludes(pod)
             && !state.overdrawn(&pod.request, &pod.extras)
     }

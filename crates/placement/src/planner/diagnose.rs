@@ -60,7 +60,6 @@ fn nothing_eligible(site: Site<'_>, pod: &Pod) -> Refusal {
 /// The extended resource of which the gang needs more than its nodes have.
 fn extended(site: Site<'_>, members: &[Arc<Pod>]) -> Option<Refusal> {
     let names: BTreeSet<&Name> = members.iter().flat_map(|m| m.extras.resources.keys()).collect();
-    let untouched = Draft::new(site.nodes);
     names.into_iter().find_map(|name| {
         let asks = |m: &&Arc<Pod>| m.extras.resources.contains_key(name);
         let need = members
@@ -68,7 +67,8 @@ fn extended(site: Site<'_>, members: &[Arc<Pod>]) -> Option<Refusal> {
             .filter_map(|m| m.extras.resources.get(name))
             .fold(0, |sum, n| n.saturating_add(sum));
         let nodes = usable_by(site, members.iter().filter(asks));
-        let free = nodes.iter().map(|at| untouched.free_extended(*at, name)).fold(0, u64::saturating_add);
+        let states = nodes.iter().filter_map(|at| site.nodes.get(*at));
+        let free = states.map(|state| state.free_extended(name)).fold(0, u64::saturating_add);
         (need > free).then(|| Refusal::InsufficientExtended { name: name.clone(), need, free })
     })
 }

@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 use super::Placement;
 use crate::devices::best_set;
 use crate::extras::ExtrasSum;
-use crate::ids::Name;
 use crate::node_state::NodeState;
 use crate::pod::Pod;
 use crate::resources::Resources;
@@ -50,20 +49,14 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// What is still free of an extended resource on a node.
-    pub(super) fn free_extended(&self, at: usize, name: &Name) -> u64 {
-        let Some(state) = self.nodes.get(at) else { return 0 };
-        let all = state.node.extended.get(name).copied().unwrap_or(0);
-        all.saturating_sub(state.account.extras.amount(name))
-    }
-
     /// Takes room for pods that are alike and writes down their placements. The GPUs of all of them
     /// are chosen together, so that members on one node sit close to each other.
     pub(super) fn take(&mut self, at: usize, pods: &[&Arc<Pod>], placements: &mut Vec<Placement>) {
         let Some(state) = self.nodes.get(at) else { return };
-        let Some(request) = pods.first().map(|pod| &pod.request) else { return };
+        let Some(first) = pods.first() else { return };
+        let request = &first.request;
         let taken = self.taken.entry(at).or_default();
-        taken.extras.add(&pods.first().map(|pod| pod.extras.clone()).unwrap_or_default(), pods.len() as u64);
+        taken.extras.add(&first.extras, pods.len() as u64);
         taken.amount = taken.amount.plus(request.times(pods.len() as u64));
         let each = usize::try_from(request.gpus).unwrap_or(usize::MAX);
         let sets = device_sets(state, &taken.gpus, each, pods.len());

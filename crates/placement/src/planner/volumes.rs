@@ -10,7 +10,6 @@ use alloc::vec::Vec;
 
 use super::Site;
 use crate::ids::{Name, NodeName};
-use crate::node::Node;
 use crate::node_state::NodeState;
 use crate::pod::Pod;
 use crate::pvc::{PvcName, Reach};
@@ -35,11 +34,6 @@ pub(super) fn check(site: Site<'_>, members: &[Arc<Pod>]) -> Result<(), Refusal>
         return Err(Refusal::Volume { pvc: name.clone(), fault });
     }
     Ok(())
-}
-
-/// Whether a pod on this node could use all its volumes.
-pub(crate) fn reached(site: Site<'_>, pod: &Pod, node: &Node) -> bool {
-    pod.pvcs.iter().all(|name| site.pvcs.get(name).is_some_and(|pvc| pvc.reaches(node)))
 }
 
 /// The claim because of which no node will do, where there is one.

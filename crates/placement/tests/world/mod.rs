@@ -2,6 +2,15 @@
 //! to reach every order of events that placement can see. Calls to the API server land in any order between
 //! pods, in order for one pod; asks and outcomes may be lost. The real world of seeds is in `simulations/`.
 
+#![allow(
+    unreachable_pub,
+    missing_docs,
+    dead_code,
+    clippy::pedantic,
+    clippy::too_many_arguments,
+    reason = "a test's module tree, of which each test uses a part"
+)]
+
 mod api_server;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -16,14 +16,11 @@ use super::caller::{Caller, Request};
 use super::constant;
 use super::figures::{median, ms, number, us};
 use super::processes::{at_rest, cpu, memory_mib};
+use super::still;
 use crate::agents::{Agent, AgentPrograms};
-use crate::cluster::repository;
 use crate::http;
-use crate::nodes::gpu_node;
-use crate::process::Process;
 use crate::reports::report;
 use crate::wait::until;
-use crate::{Lab, MusterOptions, Options, ports};
 
 /// What the fake driver plays.
 const MACHINE: &str = "profile: dgx-h100";
@@ -129,7 +126,7 @@ fn precise_cpu(pid: u32) -> Result<(Duration, Duration)> {
 }
 
 async fn intake(program: &Path) -> Result<()> {
-    let (lab, muster, port) = start_muster(program).await?;
+    let (lab, muster, port) = still::start(program, (0..NODES).map(node_name)).await?;
     let constant = constant::start()?;
     let (mut ours, mut floor) = (Caller::connect(port)?, Caller::connect(constant.port)?);
     let first = bodies(0)?;
@@ -176,20 +173,4 @@ fn bodies(turn: u64) -> Result<Vec<Vec<u8>>> {
 
 fn node_name(at: usize) -> String {
     format!("gpu-{at:04}")
-}
-
-/// A control plane whose kubelets are not played, so that the machine is at rest.
-async fn start_muster(program: &Path) -> Result<(Lab, Process, u16)> {
-    let lab = Lab::start(Options::default()).await?;
-    lab.apply_file(repository().join("deploy/rbac.yaml")).await?;
-    for name in ["kwok", "kube-controller-manager"] {
-        lab.process(name).context("a program is missing")?.pause()?;
-    }
-    lab.create_nodes((0..NODES).map(|at| gpu_node(node_name(at)))).await?;
-    let [port] = ports::free()?;
-    let config = lab.dir().join("muster.yaml");
-    fs::write(&config, format!("listen: 127.0.0.1:{port}\n")).context("write muster.yaml")?;
-    let muster = lab.start_muster(MusterOptions::new(program, config))?;
-    muster.wait_ready(&format!("http://127.0.0.1:{port}/readyz"), TIMEOUT).await?;
-    Ok((lab, muster, port))
 }

@@ -17,13 +17,12 @@ use super::caller::{Caller, Request};
 use super::constant;
 use super::figures::{number, percentile, us};
 use super::processes::{at_rest, cpu};
+use super::still;
 use super::workload;
-use crate::cluster::repository;
-use crate::nodes::gpu_node;
+use crate::Lab;
 use crate::process::Process;
 use crate::reports::Reports;
 use crate::wait::until;
-use crate::{Lab, MusterOptions, Options, ports};
 
 const NODES: usize = 5_000;
 const OFFERED: [usize; 3] = [1, 500, 5_000];
@@ -135,18 +134,8 @@ impl<'a> Side<'a> {
 
 /// A control plane with 5,000 nodes and Muster, which has a report of each.
 async fn start(program: &Path) -> Result<(Lab, Process, u16)> {
-    let lab = Lab::start(Options::default()).await?;
-    lab.apply_file(repository().join("deploy/rbac.yaml")).await?;
-    for name in ["kwok", "kube-controller-manager"] {
-        lab.process(name).context("a program is missing")?.pause()?;
-    }
-    lab.create_nodes((0..NODES).map(|at| gpu_node(node_name(at)))).await?;
-    let [port] = ports::free()?;
-    let config = lab.dir().join("muster.yaml");
-    std::fs::write(&config, format!("listen: 127.0.0.1:{port}\n")).context("write muster.yaml")?;
-    let muster = lab.start_muster(MusterOptions::new(program, config))?;
+    let (lab, muster, port) = still::start(program, (0..NODES).map(node_name)).await?;
     let url = format!("http://127.0.0.1:{port}");
-    muster.wait_ready(&format!("{url}/readyz"), Duration::from_secs(30)).await?;
     Reports::start(&url, (0..NODES).map(|at| (node_name(at), 8))).send_all().await?;
     Ok((lab, muster, port))
 }
