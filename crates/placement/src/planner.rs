@@ -23,6 +23,7 @@ use crate::pod::{Membership, Pod};
 use crate::pool::{PoolRule, Strength, rule_for};
 use crate::pvc::{Pvc, PvcName, out_of_reach};
 use crate::refusal::Refusal;
+use crate::score::{self, Tie};
 use crate::shared_map::SharedMap;
 use draft::Draft;
 use shelf::Shelf;
@@ -90,6 +91,8 @@ fn plan_within(site: Site<'_>, members: &[Arc<Pod>]) -> Result<Vec<Placement>, R
 #[derive(Clone, Copy)]
 struct Candidate {
     wish: Wish,
+    /// What decides between nodes that are wished for and filled alike.
+    tie: Tie,
     /// Position in `site.nodes`.
     at: usize,
 }
@@ -114,7 +117,7 @@ fn eligible(site: Site<'_>, pod: &Pod) -> Vec<Candidate> {
         let out = out || out_of_reach(site.pvcs, pod, &s.node).is_some();
         let gpus_unused = !pod.wants_gpus() && s.has_gpus();
         let wish = || Wish { outside_pool, gpus_unused, preference: Reverse(s.preference(pod)) };
-        (!out).then(|| Candidate { wish: wish(), at })
+        (!out).then(|| Candidate { wish: wish(), tie: score::tie(s, pod), at })
     };
     site.nodes.iter().enumerate().filter_map(candidate).collect()
 }

@@ -16,13 +16,27 @@ use crate::pool::PoolRule;
 /// Highest score of the extender protocol (`MaxExtenderPriority`).
 pub const SCORE_MAX: u8 = 10;
 
-/// Outside its pool, GPUs left over.
-pub(crate) type Rank = (bool, u64);
+/// Outside its pool, GPUs left over, what decides between equals.
+pub(crate) type Rank = (bool, u64, Tie);
+
+/// What decides between nodes that a pod fills alike; the smaller is better. Field order is weight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Tie {}
+
+impl Tie {
+    /// Nothing is better.
+    pub(crate) const BEST: Tie = Tie {};
+}
+
+/// The terms that decide between equals, for a pod on a node.
+pub(crate) fn tie(_state: &NodeState, _pod: &Pod) -> Tie {
+    Tie {}
+}
 
 /// Order of the nodes that will do for a GPU pod; the smallest is best. A node's place among all names decides
 /// between equals.
 pub(crate) fn rank(state: &NodeState, pod: &Pod, rule: Option<&PoolRule>) -> Rank {
-    (!in_pool(state, rule), packing::spare(state, &pod.request))
+    (!in_pool(state, rule), packing::spare(state, &pod.request), tie(state, pod))
 }
 
 fn in_pool(state: &NodeState, rule: Option<&PoolRule>) -> bool {

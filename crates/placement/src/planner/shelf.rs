@@ -10,9 +10,13 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use super::draft::Draft;
 use super::{Candidate, Wish};
 use crate::pod::Pod;
+use crate::score::Tie;
 
-/// Nodes of one wish: those that the gang uses already, and new ones. Members that fit, then position.
-type Standing = [BTreeSet<(u64, usize)>; 2];
+/// A node's place among those of one wish: members that fit, then what decides between equals, then position.
+type Place = (u64, Tie, usize);
+
+/// Nodes of one wish: those that the gang uses already, and new ones.
+type Standing = [BTreeSet<Place>; 2];
 
 /// The nodes with room for at least one member.
 pub(super) struct Shelf(BTreeMap<Wish, Standing>);
@@ -33,7 +37,8 @@ impl Shelf {
         let (wish, (new, entry)) = found?;
         let standing = self.0.get_mut(&wish)?;
         standing.get_mut(usize::from(new))?.remove(&entry);
-        Some(Candidate { wish, at: entry.1 })
+        let (_, tie, at) = entry;
+        Some(Candidate { wish, tie, at })
     }
 
     /// Puts a node up again, if it still has room.
@@ -43,23 +48,23 @@ impl Shelf {
         if copies > 0
             && let Some(side) = self.0.entry(candidate.wish).or_default().get_mut(new)
         {
-            side.insert((copies, candidate.at));
+            side.insert((copies, candidate.tie, candidate.at));
         }
     }
 }
 
 /// Whether it is new to the gang, and the entry.
-fn best(standing: &Standing, wanted: u64) -> Option<(bool, (u64, usize))> {
+fn best(standing: &Standing, wanted: u64) -> Option<(bool, Place)> {
     let sides = || [false, true].into_iter().zip(standing);
-    let tightest = |side: &BTreeSet<(u64, usize)>| side.range((wanted, 0)..).next().copied();
+    let tightest = |side: &BTreeSet<Place>| side.range((wanted, Tie::BEST, 0)..).next().copied();
     let whole = sides().find_map(|(new, side)| Some((new, tightest(side)?)));
     whole.or_else(|| sides().find_map(|(new, side)| Some((new, roomiest(side)?))))
 }
 
-/// The entry with most room; of equals the first position.
-fn roomiest(side: &BTreeSet<(u64, usize)>) -> Option<(u64, usize)> {
-    let (most, _) = side.last()?;
-    side.range((*most, 0)..).next().copied()
+/// The entry with most room; of equals the first.
+fn roomiest(side: &BTreeSet<Place>) -> Option<Place> {
+    let (most, ..) = side.last()?;
+    side.range((*most, Tie::BEST, 0)..).next().copied()
 }
 
 #[cfg(test)]
@@ -93,7 +98,7 @@ mod tests {
             let mut shelf = Shelf(BTreeMap::new());
             for (at, (outside, new, copies)) in nodes.iter().enumerate() {
                 if *copies > 0 {
-                    shelf.0.entry(wish(*outside)).or_default()[usize::from(*new)].insert((*copies, at));
+                    shelf.0.entry(wish(*outside)).or_default()[usize::from(*new)].insert((*copies, Tie::BEST, at));
                 }
             }
             let mut left: Vec<_> = nodes.clone();
