@@ -13,6 +13,8 @@ mod direct;
 mod job;
 mod machine;
 mod scenario;
+#[cfg(feature = "studies")]
+pub mod studies;
 mod tally;
 mod world;
 
