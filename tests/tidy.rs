@@ -37,6 +37,7 @@ fn is_target(path: &Path) -> bool {
     let dir = path.parent().and_then(|p| p.file_name()).and_then(|n| n.to_str()).unwrap_or_default();
     matches!((dir, name), ("src", "lib.rs" | "main.rs") | (_, "build.rs"))
         || dir == "tests"
+        || dir == "bin"
         || dir == "benches"
         || dir == "examples"
 }

@@ -83,6 +83,7 @@ export interface NodeDetail {
 export interface Explanation {
   reason: Reason | null;
   member: { name: string; gpus: number; cpu_milli: number; memory_bytes: number } | null;
+  changes: { label: string; sentence: string }[];
   funnel: { condition: string; nodes: number }[];
   obstacles: {
     node: string;

@@ -1,10 +1,10 @@
-//! `/api/v1/explain/{namespace}/{kind}/{name}`: why a gang does not start, node by node.
+//! `/api/v1/explain/{namespace}/{kind}/{name}`: why a gang does not start, node by node, and what would change that.
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use muster_placement::View;
-use muster_placement::explain::{self, Condition, Explanation, Holder, Obstacle};
+use muster_placement::explain::{self, Change, Condition, Explanation, Holder, Obstacle};
 use muster_placement::ids::NodeName;
 use serde::Serialize;
 
@@ -24,6 +24,8 @@ struct Answer<'v> {
     reason: Option<Reason>,
     /// The member that a place is sought for; null while the gang has no pod.
     member: Option<Member<'v>>,
+    /// Single changes after which it would start, each checked by the planner.
+    changes: Vec<ChangeRow>,
     /// Nodes left after each condition, in order.
     funnel: Vec<Step>,
     /// Nodes that cannot take the member, by name.
@@ -36,6 +38,18 @@ struct Member<'v> {
     gpus: u64,
     cpu_milli: u64,
     memory_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct ChangeRow {
+    label: &'static str,
+    sentence: String,
+}
+
+impl From<Change> for ChangeRow {
+    fn from(change: Change) -> ChangeRow {
+        ChangeRow { label: change.label(), sentence: change.sentence() }
+    }
 }
 
 #[derive(Serialize)]
@@ -83,6 +97,7 @@ pub(super) async fn explain(
         phase: phase_of(gang),
         reason: Reason::of(gang),
         member,
+        changes: explain::changes(&view, gang).into_iter().map(ChangeRow::from).collect(),
         funnel: explanation.as_ref().map(funnel).unwrap_or_default(),
         obstacles: explanation.as_ref().map(|found| obstacles(&view, found)).unwrap_or_default(),
     })

@@ -2,7 +2,11 @@
 //! way on each of the others, and who has the GPUs there.
 //!
 //! Asks for one place for the largest member that still needs one. That is what a person can check; whether the
-//! whole gang fits is the planner's answer, which is the gang's refusal. Decides nothing.
+//! whole gang fits is the planner's answer, which is the gang's refusal. `change` says what single step would make
+//! that answer yes. Decides nothing.
+
+mod change;
+mod request;
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -20,6 +24,8 @@ use crate::pvc::{PvcName, out_of_reach};
 use crate::refusal::Refusal;
 use crate::taint::untolerated;
 use crate::view::View;
+
+pub use change::{Change, changes};
 
 /// The answer for one gang.
 #[derive(Clone, Debug)]

@@ -12,11 +12,14 @@
 //! annotations are on all waiting members; everything else is gathered again.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::ids::{Epoch, GangId, Name, NodeName, PodUid};
-use crate::pod::OwnerFault;
+use crate::pod::{Gate, Membership, OwnerFault, PodPhase, Scheduler, SizeHint};
+use crate::pod_state::PodState;
 use crate::refusal::Refusal;
+use crate::shared_map::SharedMap;
 use crate::time::Time;
 
 /// What the owner says of its gang.
@@ -93,6 +96,30 @@ pub struct Census {
 }
 
 impl Census {
+    /// Counts a gang's members.
+    pub(crate) fn of(gang: &Gang, pods: &SharedMap<PodUid, Arc<PodState>>) -> Census {
+        let mut census = Census::default();
+        for state in gang.members.iter().filter_map(|uid| pods.get(uid)) {
+            let pod = &state.pod;
+            if let Membership::Member(m) = &pod.membership {
+                if m.size != SizeHint::Unsaid {
+                    census.hints.insert(m.size);
+                }
+            } else if pod.membership == Membership::Single {
+                census.hints.insert(SizeHint::Declared(1));
+            }
+            let bound = pod.node.is_some() && pod.alive() && !pod.terminating;
+            if bound || pod.phase == PodPhase::Succeeded || state.binding {
+                census.settled = census.settled.saturating_add(1);
+            } else if pod.awaits_node() {
+                census.pending.push(pod.uid.clone());
+            } else if pod.gate == Gate::Foreign && pod.scheduler == Scheduler::Ours && !pod.terminating {
+                census.gated = census.gated.saturating_add(1);
+            }
+        }
+        census
+    }
+
     /// Members that exist, or existed and ended well.
     pub fn live(&self) -> u64 {
         self.settled.saturating_add(self.pending.len() as u64).saturating_add(self.gated)

@@ -50,6 +50,20 @@ pub struct Account {
     pub gpus: BTreeMap<GpuUuid, PodUid>,
 }
 
+impl Account {
+    /// Takes a claim off.
+    pub(crate) fn remove(&mut self, claim: &Claim) {
+        self.claimed = self.claimed.minus(claim.amount);
+        self.extras.remove(&claim.extras);
+        if claim.kind == ClaimKind::Hold {
+            self.held = self.held.minus(claim.amount);
+        }
+        for uuid in &claim.gpus {
+            self.gpus.remove(uuid);
+        }
+    }
+}
+
 /// All claims.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
@@ -98,14 +112,7 @@ impl Ledger {
     pub fn remove(&mut self, pod: &PodUid) -> Option<NodeName> {
         let claim = self.claims.remove(pod)?;
         if let Some(account) = self.accounts.get_mut(&claim.node) {
-            account.claimed = account.claimed.minus(claim.amount);
-            account.extras.remove(&claim.extras);
-            if claim.kind == ClaimKind::Hold {
-                account.held = account.held.minus(claim.amount);
-            }
-            for uuid in &claim.gpus {
-                account.gpus.remove(uuid);
-            }
+            account.remove(&claim);
             if *account == Account::default() {
                 self.accounts.remove(&claim.node);
             }

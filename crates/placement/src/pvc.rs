@@ -4,13 +4,15 @@
 //! claim, volume and storage class into this. How many volumes a node can attach is not counted here: a claim whose
 //! driver has such a limit is `counted`, and its pods are not narrowed to one node.
 
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::ids::Name;
+use crate::ids::{Name, PodUid};
 use crate::node::Node;
 use crate::pod::Pod;
+use crate::pod_state::PodState;
 use crate::selector::Term;
 use crate::shared_map::SharedMap;
 
@@ -78,4 +80,20 @@ impl Pvc {
     pub fn settled(&self) -> bool {
         self.bound() && !self.counted
     }
+}
+
+/// Of the members' claims for one pod at a time, those that other pods have.
+pub(crate) fn in_use(
+    pods: &SharedMap<PodUid, Arc<PodState>>,
+    pvcs: &SharedMap<PvcName, Arc<Pvc>>,
+    members: &[Arc<Pod>],
+) -> BTreeSet<PvcName> {
+    let for_one = |name: &&PvcName| pvcs.get(*name).is_some_and(|pvc| pvc.single_pod);
+    let wanted: BTreeSet<&PvcName> = members.iter().flat_map(|pod| &pod.pvcs).filter(for_one).collect();
+    if wanted.is_empty() {
+        return BTreeSet::new();
+    }
+    let has = |s: &&Arc<PodState>| s.pod.alive() && (s.pod.node.is_some() || s.stamp.is_some());
+    let others = pods.values().filter(has).filter(|s| members.iter().all(|m| m.uid != s.pod.uid));
+    others.flat_map(|s| &s.pod.pvcs).filter(|name| wanted.contains(name)).cloned().collect()
 }

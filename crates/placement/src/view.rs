@@ -143,7 +143,7 @@ impl View {
         })
     }
 
-    fn position(&self, name: &str) -> Option<usize> {
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
         self.nodes.binary_search_by(|s| s.node.name.as_str().cmp(name)).ok()
     }
 

@@ -7,7 +7,6 @@ use super::Cluster;
 use crate::effect::{Effect, News};
 use crate::gang::{Census, Gang, Phase};
 use crate::ids::{GangId, PodUid};
-use crate::pod::{Gate, Membership, PodPhase, Scheduler, SizeHint};
 use crate::refusal::Refusal;
 use crate::time::Time;
 
@@ -68,26 +67,7 @@ impl Cluster {
 
     /// Counts a gang's members.
     pub(super) fn census(&self, gang: &Gang) -> Census {
-        let mut census = Census::default();
-        for state in gang.members.iter().filter_map(|uid| self.pods.get(uid)) {
-            let pod = &state.pod;
-            if let Membership::Member(m) = &pod.membership {
-                if m.size != SizeHint::Unsaid {
-                    census.hints.insert(m.size);
-                }
-            } else if pod.membership == Membership::Single {
-                census.hints.insert(SizeHint::Declared(1));
-            }
-            let bound = pod.node.is_some() && pod.alive() && !pod.terminating;
-            if bound || pod.phase == PodPhase::Succeeded || state.binding {
-                census.settled = census.settled.saturating_add(1);
-            } else if pod.awaits_node() {
-                census.pending.push(pod.uid.clone());
-            } else if pod.gate == Gate::Foreign && pod.scheduler == Scheduler::Ours && !pod.terminating {
-                census.gated = census.gated.saturating_add(1);
-            }
-        }
-        census
+        Census::of(gang, &self.pods)
     }
 
     /// Checks a released plan: settled members leave it, and what cannot be kept ends it.

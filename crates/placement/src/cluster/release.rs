@@ -15,7 +15,7 @@ use crate::node_state::NodeState;
 use crate::planner::{Placement, Site, alike, plan};
 use crate::pod::{Gate, Pod, Stamp};
 use crate::pod_state::PodState;
-use crate::pvc::PvcName;
+use crate::pvc;
 use crate::queue::Turn;
 use crate::refusal::Refusal;
 use crate::time::Time;
@@ -73,7 +73,7 @@ impl Cluster {
         let excluded: BTreeSet<_> = gang.excluded.keys().cloned().collect();
         let nodes: Vec<Arc<NodeState>> = self.nodes.values().cloned().collect();
         let settings = self.settings.clone();
-        let in_use = self.pvcs_in_use(&members);
+        let in_use = pvc::in_use(&self.pods, &self.pvcs, &members);
         let site = Site {
             nodes: &nodes,
             rules: &settings.rules,
@@ -98,18 +98,6 @@ impl Cluster {
                 Some(refusal)
             }
         }
-    }
-
-    /// Of the members' claims for one pod at a time, those that other pods have.
-    fn pvcs_in_use(&self, members: &[Arc<Pod>]) -> BTreeSet<PvcName> {
-        let for_one = |name: &&PvcName| self.pvcs.get(*name).is_some_and(|pvc| pvc.single_pod);
-        let wanted: BTreeSet<&PvcName> = members.iter().flat_map(|pod| &pod.pvcs).filter(for_one).collect();
-        if wanted.is_empty() {
-            return BTreeSet::new();
-        }
-        let has = |s: &&Arc<PodState>| s.pod.alive() && (s.pod.node.is_some() || s.stamp.is_some());
-        let others = self.pods.values().filter(has).filter(|s| members.iter().all(|m| m.uid != s.pod.uid));
-        others.flat_map(|s| &s.pod.pvcs).filter(|name| wanted.contains(name)).cloned().collect()
     }
 
     /// Holds the plan and releases its members.
