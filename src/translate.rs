@@ -11,6 +11,7 @@ mod node;
 mod pod;
 mod quantity;
 mod request;
+mod topology;
 mod unmodelled;
 pub(crate) mod volume;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use muster_placement::extras::Extras;
 use muster_placement::gang::GangSpec;
 use muster_placement::ids::{GangId, Name, PodUid};
+use muster_placement::level::Topology;
 use muster_placement::node_state::NodeState;
 use muster_placement::planner::{Site, plan};
 use muster_placement::pod::{Constraints, Gate, Member, Membership, Pod, PodPhase, Scheduler, SizeHint};
@@ -138,6 +139,7 @@ impl Job {
             constraints: spec.constraints.clone(),
             extras: Extras::default(),
             pvcs: Vec::new(),
+            topology: Topology::default(),
             unmodelled: Vec::new(),
             scheduler: Scheduler::Ours,
             gate: if gated { Gate::Ours } else { Gate::Open },

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use muster_placement::Settings;
 use muster_placement::ids::Name;
+use muster_placement::level::{Level, is_host};
 use muster_placement::pool::{Pool, PoolRule, Strength};
 use muster_placement::selector::Labels;
 use muster_placement::time::Span;
@@ -12,7 +13,7 @@ use muster_placement::time::Span;
 use super::Config;
 use super::fault::{Fault, note};
 use super::flags::ServeFlags;
-use super::raw::{Raw, RawPool, RawRule, RawTiming};
+use super::raw::{Raw, RawLevel, RawPool, RawRule, RawTiming};
 
 const PORT: u16 = 7070;
 const SCHEDULERS: [&str; 2] = ["muster", "default-scheduler"];
@@ -22,6 +23,9 @@ pub(super) fn validate(raw: Raw, flags: &ServeFlags, faults: &mut Vec<Fault>) ->
     let listen = listen(&raw, flags, faults);
     let scheduler_names = scheduler_names(raw.scheduler_names, faults);
     let mut settings = timing(&raw.timing, faults);
+    if let Some(raw) = &raw.levels {
+        settings.levels = levels(raw, faults);
+    }
     settings.pools = pools(&raw.pools, faults);
     settings.rules = rules(&raw.rules, &raw.pools, faults);
     Some(Config {
@@ -91,6 +95,33 @@ fn timing(raw: &RawTiming, faults: &mut Vec<Fault>) -> Settings {
         owner_grace: span("owner_grace_ms", raw.owner_grace, defaults.owner_grace),
         ..defaults
     }
+}
+
+fn levels(raw: &[RawLevel], faults: &mut Vec<Fault>) -> Vec<Level> {
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    let word = |path: &str, word: Option<&str>, next: &str, faults: &mut Vec<Fault>| {
+        if word.is_none_or(|word| word.trim().is_empty()) {
+            note(faults, path, "is missing", next);
+        }
+    };
+    let mut levels = Vec::new();
+    for level in raw {
+        let (path, name) = (&level.path, level.name.as_deref());
+        let label = level.label.as_deref();
+        word(&format!("{path}.name"), name, "give the level a name, such as rack", faults);
+        word(&format!("{path}.label"), label, "name the node label that has the domain", faults);
+        for said in [name, label].into_iter().flatten() {
+            if is_host(&Name::from(said)) {
+                let what = format!("{said:?} is the innermost level already");
+                note(faults, path, what, "remove it: hosts need not be said");
+            } else if let Some(first) = seen.insert(said, path).filter(|first| first != path) {
+                note(faults, path, format!("{said:?} is in {first} too"), "say each name and label once");
+            }
+        }
+        let text = |said: Option<&str>| Name::from(said.unwrap_or_default());
+        levels.push(Level { name: text(name), key: text(label) });
+    }
+    levels
 }
 
 fn pools(raw: &[RawPool], faults: &mut Vec<Fault>) -> Vec<Pool> {

@@ -14,6 +14,7 @@ pub(super) struct Raw {
     pub(super) allow_remote: Option<bool>,
     pub(super) scheduler_names: Option<Vec<String>>,
     pub(super) timing: RawTiming,
+    pub(super) levels: Option<Vec<RawLevel>>,
     pub(super) pools: Vec<RawPool>,
     pub(super) rules: Vec<RawRule>,
 }
@@ -25,6 +26,14 @@ pub(super) struct RawTiming {
     pub(super) refusal_grace: Option<u64>,
     pub(super) exclusion: Option<u64>,
     pub(super) owner_grace: Option<u64>,
+}
+
+/// An element of `levels`.
+#[derive(Debug)]
+pub(super) struct RawLevel {
+    pub(super) path: String,
+    pub(super) name: Option<String>,
+    pub(super) label: Option<String>,
 }
 
 /// An element of `pools`.
@@ -73,6 +82,7 @@ pub(super) fn read(text: &str, faults: &mut Vec<Fault>) -> Raw {
         allow_remote: file.take("allow_remote", "true or false"),
         scheduler_names: file.take("scheduler_names", WORDS),
         timing: timing(&mut file),
+        levels: levels(&mut file),
         pools: file
             .elements("pools")
             .into_iter()
@@ -99,6 +109,20 @@ fn timing(file: &mut Section<'_>) -> RawTiming {
     };
     section.close();
     timing
+}
+
+/// `None` if nothing is said, which is not the same as an empty list.
+fn levels(file: &mut Section<'_>) -> Option<Vec<RawLevel>> {
+    let elements = file.listed("levels")?;
+    Some(elements.into_iter().map(|(path, value)| level(path, value, file.faults)).collect())
+}
+
+fn level(path: String, value: Value, faults: &mut Vec<Fault>) -> RawLevel {
+    let mut section = Section::open(path.clone(), value, faults);
+    let level =
+        RawLevel { path, name: section.take("name", "a text"), label: section.take("label", "a label name") };
+    section.close();
+    level
 }
 
 fn pool(path: String, value: Value, faults: &mut Vec<Fault>) -> RawPool {

@@ -52,17 +52,22 @@ impl<'f> Section<'f> {
         read.map_err(|source| note(self.faults, path, source.to_string(), format!("give {wanted}"))).ok()
     }
 
-    /// The elements of a list, each with its path.
+    /// The elements of a list, each with its path; none if it is absent.
     pub(super) fn elements(&mut self, key: &'static str) -> Vec<(String, Value)> {
+        self.listed(key).unwrap_or_default()
+    }
+
+    /// The elements of a list, each with its path; `None` if it is absent.
+    pub(super) fn listed(&mut self, key: &'static str) -> Option<Vec<(String, Value)>> {
         let path = self.at(key);
         match self.value(key) {
-            Value::Null => Vec::new(),
+            Value::Null => None,
             Value::Array(list) => {
-                list.into_iter().enumerate().map(|(i, value)| (format!("{path}[{i}]"), value)).collect()
+                Some(list.into_iter().enumerate().map(|(i, value)| (format!("{path}[{i}]"), value)).collect())
             }
             _ => {
                 note(self.faults, path, "is not a list", "write one `- ` per element");
-                Vec::new()
+                None
             }
         }
     }

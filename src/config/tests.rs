@@ -41,6 +41,7 @@ fn the_examples_in_the_sample_are_valid() {
     };
     let lines: Vec<String> = SAMPLE.lines().map(|line| example(line).unwrap_or(line.to_owned())).collect();
     let config = parse(&lines.join("\n")).unwrap();
+    assert_eq!(config.settings.levels.len(), 2);
     assert_eq!(config.settings.pools.len(), 2);
     assert_eq!(config.settings.rules.len(), 2);
 }
@@ -52,6 +53,7 @@ listen: 0.0.0.0:8080
 allow_remote: true
 scheduler_names: [gpu]
 timing: {barrier_ms: 1, refusal_grace_ms: 2, exclusion_ms: 3, owner_grace_ms: 4}
+levels: [{name: rack, label: x/rack}]
 pools:
   - {name: a, selector: {zone: x}, purposes: [training, serving]}
 rules:
@@ -63,6 +65,7 @@ rules:
     let settings = config.settings;
     let spans = [settings.barrier, settings.refusal_grace, settings.exclusion, settings.owner_grace];
     assert_eq!(spans, [Span(1), Span(2), Span(3), Span(4)]);
+    assert_eq!((settings.levels.len(), settings.levels[0].key.as_str()), (1, "x/rack"));
     assert_eq!(settings.pools[0].selector.len(), 1);
     assert_eq!(settings.rules[0].strength, Strength::Required);
     assert_eq!(settings.rules[1].strength, Strength::Preferred);
@@ -104,6 +107,27 @@ rules:
             "rules[1].purpose: is missing",
         ],
     );
+}
+
+#[test]
+fn levels_are_said_once_and_hosts_not_at_all() {
+    let text = "
+levels:
+  - {name: block, label: x/block}
+  - {name: block, label: x/rack}
+  - {name: host, label: kubernetes.io/hostname}
+  - {label: ' '}
+";
+    let faults = [
+        "levels[1]: \"block\" is in levels[0] too",
+        "levels[2]: \"host\" is the innermost level already",
+        "levels[2]: \"kubernetes.io/hostname\" is the innermost level already",
+        "levels[3].name: is missing",
+        "levels[3].label: is missing",
+    ];
+    check(text, &faults);
+    assert!(parse("levels: []").unwrap().settings.levels.is_empty(), "no levels at all");
+    assert_eq!(parse("levels:").unwrap(), parse("").unwrap());
 }
 
 #[test]

@@ -12,6 +12,7 @@ use axum::response::Response;
 use kube::Client;
 use muster_placement::extras::Extras;
 use muster_placement::ids::{Epoch, GpuUuid, Name, NodeName, PodUid};
+use muster_placement::level::Topology;
 use muster_placement::pod::{Constraints, Gate, Membership, Pod, PodPhase, Scheduler, Stamp};
 use muster_placement::resources::Resources;
 use muster_placement::time::CreatedAt;
@@ -109,6 +110,7 @@ pub(super) fn pod(uid: &str) -> Pod {
         constraints: Constraints::default(),
         extras: Extras::default(),
         pvcs: Vec::new(),
+        topology: Topology::default(),
         unmodelled: Vec::new(),
         scheduler: Scheduler::Ours,
         gate: Gate::Ours,

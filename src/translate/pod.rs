@@ -8,6 +8,7 @@ use muster_placement::time::CreatedAt;
 use super::constraints::{Translated, constraints};
 use super::extras::extras;
 use super::request::request;
+use super::topology::topology;
 use super::unmodelled::unmodelled;
 use super::volume::pvcs;
 use super::{GATE, SchedulerNames, labels};
@@ -37,6 +38,7 @@ pub fn pod(pod: &ApiPod, owners: &Owners, schedulers: &SchedulerNames) -> Pod {
         request: request(pod),
         extras: extras(spec),
         constraints,
+        topology: topology(meta.annotations.as_ref()),
         pvcs: pvcs(text(meta.namespace.as_ref()), text(meta.name.as_ref()), spec),
         unmodelled,
         scheduler: scheduler(spec, schedulers),

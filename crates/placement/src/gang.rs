@@ -16,6 +16,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::ids::{Epoch, GangId, Name, NodeName, PodUid};
+use crate::planner::rank;
 use crate::pod::{Gate, Membership, OwnerFault, PodPhase, Scheduler, SizeHint};
 use crate::pod_state::PodState;
 use crate::refusal::Refusal;
@@ -140,6 +141,16 @@ impl Gang {
             told: None,
             failed_at: None,
         }
+    }
+
+    /// Role and node of the members that have their place for good.
+    pub(crate) fn places(&self, pods: &SharedMap<PodUid, Arc<PodState>>) -> Vec<(Name, NodeName)> {
+        let states = self.members.iter().filter_map(|uid| pods.get(uid)).filter(|s| s.pod.alive());
+        let place = |s: &Arc<PodState>| {
+            let on_its_way = || s.stamp.as_ref().filter(|_| s.binding).map(|stamp| stamp.node.clone());
+            Some((rank(&s.pod).0, s.pod.node.clone().or_else(on_its_way)?))
+        };
+        states.filter_map(place).collect()
     }
 
     /// The plan, if one is released.

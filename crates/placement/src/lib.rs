@@ -3,7 +3,7 @@
 //! the simulator and the tests link this crate.
 //!
 //! Reading order: [`Event`] → [`Cluster::apply`] → [`Effect`], and [`View`] for readers. Inside: facts
-//! (`pod`, `node`, `inventory`), what follows from them (`ledger`, `node_state`), gangs (`gang`, `queue`),
+//! (`pod`, `node`, `inventory`), what follows from them (`ledger`, `node_state`), gangs (`gang`, `queue`), places (`level`, `fleet`),
 //! the decision (`planner`, `devices`, `pool`, `score`) and its check (`audit`).
 
 #![no_std]
@@ -26,10 +26,12 @@ mod effect;
 mod event;
 pub mod explain;
 pub mod extras;
+mod fleet;
 pub mod gang;
 pub mod ids;
 pub mod inventory;
 pub mod ledger;
+pub mod level;
 pub mod node;
 pub mod node_state;
 pub mod planner;

@@ -2,14 +2,19 @@
 //! no trace.
 //!
 //! Members that ask for the same and may use the same nodes form a class. Classes that are narrowed to one
-//! node go first, then the largest (GPUs, then CPU, then memory), so that CPU-only companions never take a GPU worker's place. A class fills nodes
-//! best-fit: the node that the pods and pools prefer, then one where all remaining members fit with least
-//! left over, then the one that takes most of them, so a gang uses few nodes and leaves large holes whole.
+//! node go first, then the largest (GPUs, then CPU, then memory), so that CPU-only companions never take a GPU
+//! worker's place. A class uses the nodes that the pods and pools prefer, and among those the narrowest domain that
+//! takes all its members with least left over (`near`), so a gang is close together, uses few nodes and leaves large
+//! holes whole. Required and preferred levels choose the domain for the whole gang first (`scope`).
 //! Greedy per class, deterministic: every order ends in the node's name.
 
 mod diagnose;
 mod draft;
-mod shelf;
+mod making;
+mod near;
+mod scope;
+mod split;
+mod standing;
 mod volumes;
 
 use alloc::collections::BTreeSet;
@@ -17,7 +22,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
+use crate::fleet::Terrain;
 use crate::ids::{GpuUuid, Name, NodeName, PodUid};
+use crate::level::Level;
 use crate::node_state::NodeState;
 use crate::pod::{Membership, Pod};
 use crate::pool::{PoolRule, Strength, rule_for};
@@ -26,7 +33,7 @@ use crate::refusal::Refusal;
 use crate::score::{self, Tie};
 use crate::shared_map::SharedMap;
 use draft::Draft;
-use shelf::Shelf;
+use making::Class;
 
 /// A place for one pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +59,10 @@ pub struct Site<'a> {
     pub pvcs: &'a SharedMap<PvcName, Arc<Pvc>>,
     /// Claims for one pod at a time that pods outside this gang have.
     pub pvcs_in_use: &'a BTreeSet<PvcName>,
+    /// Levels of the topology, the widest first.
+    pub levels: &'a [Level],
+    /// Role and node of members that have their place for good.
+    pub bound: &'a [(Name, NodeName)],
 }
 
 static NO_NODES: BTreeSet<NodeName> = BTreeSet::new();
@@ -61,7 +72,15 @@ static NONE_IN_USE: BTreeSet<PvcName> = BTreeSet::new();
 impl<'a> Site<'a> {
     /// These nodes, without rules, volumes or anything left out.
     pub fn new(nodes: &'a [Arc<NodeState>]) -> Site<'a> {
-        Site { nodes, rules: &[], excluded: &NO_NODES, pvcs: &NO_PVCS, pvcs_in_use: &NONE_IN_USE }
+        Site {
+            nodes,
+            rules: &[],
+            excluded: &NO_NODES,
+            pvcs: &NO_PVCS,
+            pvcs_in_use: &NONE_IN_USE,
+            levels: &[],
+            bound: &[],
+        }
     }
 }
 
@@ -79,12 +98,12 @@ pub fn plan(site: Site<'_>, members: &[Arc<Pod>]) -> Result<Vec<Placement>, Refu
 }
 
 fn plan_within(site: Site<'_>, members: &[Arc<Pod>]) -> Result<Vec<Placement>, Refusal> {
-    let mut draft = Draft::new(site.nodes);
-    let mut placements = Vec::with_capacity(members.len());
-    for class in classes(site, members) {
-        place_class(site, &mut draft, members, &class, &mut placements)?;
-    }
-    Ok(placements)
+    let groups = classes(site, members);
+    let terrain = Terrain::new(site.nodes, site.levels);
+    let standings = scope::standings(site, &terrain, &groups);
+    let class = |(members, standing)| Class { members, standing };
+    let classes: Vec<Class<'_>> = groups.iter().map(Vec::as_slice).zip(&standings).map(class).collect();
+    scope::place_all(site, &terrain, members, &classes)
 }
 
 /// A node that a pod may use, whatever is free there.
@@ -98,8 +117,8 @@ struct Candidate {
 }
 
 /// How much a pod wants a node, whatever is free there; smaller is better. Field order is weight.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Wish {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Wish {
     outside_pool: bool,
     /// It has GPUs that the pod would not use.
     gpus_unused: bool,
@@ -136,7 +155,8 @@ fn classes<'p>(site: Site<'_>, members: &'p [Arc<Pod>]) -> Vec<Vec<&'p Arc<Pod>>
     classes
 }
 
-fn rank(pod: &Pod) -> (Name, u32) {
+/// Role and index of a member.
+pub(crate) fn rank(pod: &Pod) -> (Name, u32) {
     match &pod.membership {
         Membership::Member(m) => (m.role.clone(), m.index),
         Membership::Single | Membership::Unknown(_) => (pod.name.clone(), 0),
@@ -149,30 +169,7 @@ pub(crate) fn alike(rules: &[PoolRule], a: &Pod, b: &Pod) -> bool {
         && a.extras == b.extras
         && a.constraints == b.constraints
         && a.pvcs == b.pvcs
+        && a.topology == b.topology
+        && (!a.topology.role.is_some() || rank(a).0 == rank(b).0)
         && rule_for(rules, a) == rule_for(rules, b)
-}
-
-fn place_class(
-    site: Site<'_>,
-    draft: &mut Draft<'_>,
-    members: &[Arc<Pod>],
-    class: &[&Arc<Pod>],
-    placements: &mut Vec<Placement>,
-) -> Result<(), Refusal> {
-    let Some(first) = class.first() else { return Ok(()) };
-    let candidates = eligible(site, first);
-    let mut shelf = Shelf::new(draft, &candidates, first);
-    let mut rest = class;
-    while !rest.is_empty() {
-        let Some(best) = shelf.take(rest.len() as u64) else {
-            let placed = class.len().saturating_sub(rest.len()) as u64;
-            return Err(diagnose::refusal(site, draft, members, class, placed, &candidates));
-        };
-        let here = usize::try_from(draft.copies(best.at, first)).unwrap_or(usize::MAX).min(rest.len());
-        let (now, later) = rest.split_at(here);
-        draft.take(best.at, now, placements);
-        shelf.put(draft, best, first);
-        rest = later;
-    }
-    Ok(())
 }

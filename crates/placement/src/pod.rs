@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use crate::extras::Extras;
 use crate::ids::{Epoch, GangId, GpuUuid, Name, NodeName, PodUid};
+use crate::level::Topology;
 use crate::pvc::PvcName;
 use crate::resources::Resources;
 use crate::selector::{Labels, NAME_FIELD, Term};
@@ -40,6 +41,8 @@ pub struct Pod {
     pub extras: Extras,
     /// Which nodes it may use.
     pub constraints: Constraints,
+    /// How near to each other it wishes its gang and its role.
+    pub topology: Topology,
     /// PersistentVolumeClaims that it mounts, those of its ephemeral volumes included; sorted, each once.
     pub pvcs: Vec<PvcName>,
     /// Rules of this pod that the planner does not model.

@@ -79,6 +79,20 @@ pub enum Refusal {
         /// Nodes looked at.
         nodes: u64,
     },
+    /// A level of the topology is required that no node of this cluster carries.
+    UnknownLevel {
+        /// The level, in the pod's words.
+        level: Name,
+    },
+    /// All would fit in the cluster, but not in a single domain of the required level.
+    NoDomain {
+        /// The level, in the pod's words.
+        level: Name,
+        /// Pods that fit in the domain with the most room.
+        fits: u64,
+        /// Pods to be placed.
+        pods: u64,
+    },
     /// No node of the required pool, or this node is not in it.
     PoolMismatch,
     /// A volume keeps the pod or gang from starting.
@@ -153,6 +167,8 @@ impl Refusal {
             Refusal::InsufficientExtended { .. } => "InsufficientExtendedResource",
             Refusal::PortTaken { .. } => "HostPortTaken",
             Refusal::NoEligibleNode { .. } => "NoEligibleNode",
+            Refusal::UnknownLevel { .. } => "UnknownTopologyLevel",
+            Refusal::NoDomain { .. } => "NoTopologyDomain",
             Refusal::PoolMismatch => "PoolMismatch",
             Refusal::Volume { fault, .. } => fault.label(),
             Refusal::ReservedForOther => "ReservedForOther",
@@ -197,6 +213,12 @@ impl Refusal {
             ),
             Refusal::NoEligibleNode { nodes } => format!(
                 "None of {nodes} nodes matches the pod's node selector, node affinity and tolerations, or all are cordoned."
+            ),
+            Refusal::UnknownLevel { level } => format!(
+                "The topology level {level:?} is required, and no node has its label. Correct the annotation, or label the nodes."
+            ),
+            Refusal::NoDomain { level, fits, pods } => format!(
+                "The {pods} pods must be in one domain of the level {level:?}: the one with the most room takes {fits}."
             ),
             Refusal::PoolMismatch => "The node pool that this workload requires has no such node.".into(),
             Refusal::Volume { pvc, fault } => fault.sentence(pvc),

@@ -1,8 +1,9 @@
-//! What the operator of the cluster decides: spans and node pools. Replaced as a whole when the
+//! What the operator of the cluster decides: spans, levels of the topology and node pools. Replaced as a whole when the
 //! configuration changes.
 
 use alloc::vec::Vec;
 
+use crate::level::{Level, well_known};
 use crate::pool::{Pool, PoolRule};
 use crate::time::Span;
 
@@ -17,6 +18,8 @@ pub struct Settings {
     pub exclusion: Span,
     /// How long a gang waits for its owner's description before the size in the pods' environment is used.
     pub owner_grace: Span,
+    /// Levels of the topology, the widest first; those whose label no node carries are not there.
+    pub levels: Vec<Level>,
     /// Node pools.
     pub pools: Vec<Pool>,
     /// Which workloads belong into which pools; the first rule that matches a workload counts.
@@ -32,6 +35,7 @@ impl Default for Settings {
             refusal_grace: Span(4_000),
             exclusion: Span(60_000),
             owner_grace: Span(5_000),
+            levels: well_known(),
             pools: Vec::new(),
             rules: Vec::new(),
         }

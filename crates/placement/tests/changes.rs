@@ -7,6 +7,7 @@ use muster_placement::explain::{Change, Holder, changes};
 use muster_placement::gang::{GangSpec, Phase};
 use muster_placement::ids::{Name, NodeName, PodUid};
 use muster_placement::inventory::{Health, Inventory};
+use muster_placement::level::{Nearness, Topology};
 use muster_placement::node::Node;
 use muster_placement::pod::{Pod, PodPhase};
 use muster_placement::pool::{Pool, PoolRule, Strength};
@@ -25,6 +26,8 @@ struct Said {
     /// Workers of 2 GPUs each that wait, and how many of them are needed.
     waiting: (u32, u32),
     pools: Settings,
+    /// The level of which they must share a domain.
+    together: Option<Name>,
 }
 
 impl Said {
@@ -37,7 +40,10 @@ impl Said {
             .extend(self.inventories.iter().map(|(node, said)| Event::Reported(node.clone(), said.clone())));
         events.extend(self.running.iter().map(|pod| Event::PodSeen(Box::new(pod.clone()))));
         events.push(Event::GangSeen(GangSpec { id: id.clone(), roles: vec![], size: Ok(size), min }));
-        let workers = (0..size).map(|i| member(&id, "worker", i, amount(2, 100)));
+        let required = || Nearness { required: self.together.clone(), preferred: None };
+        let topology = || Topology { gang: required(), ..Topology::default() };
+        let workers =
+            (0..size).map(|i| Pod { topology: topology(), ..member(&id, "worker", i, amount(2, 100)) });
         events.extend(workers.map(|worker| Event::PodSeen(Box::new(worker))));
         events.push(Event::Synced);
         let mut cluster = Cluster::default();
@@ -69,6 +75,7 @@ impl Said {
             Change::Untainted { node, taint } => self.node(node).taints.retain(|t| t.key != *taint),
             Change::OutsidePools(_) => self.pools.rules.clear(),
             Change::FewerMembers { to, .. } => self.waiting.1 = u32::try_from(*to).unwrap(),
+            Change::Apart { .. } => self.together = None,
             Change::TriedAgain(_) => panic!("no node is left out here"),
         }
         self
@@ -99,6 +106,7 @@ fn full() -> Said {
         running: vec![running("four", "busy", 4), running("pair", "sick", 1)],
         waiting: (2, 2),
         pools: Settings::default(),
+        together: None,
     }
 }
 
@@ -141,6 +149,17 @@ fn each_kind_of_change_is_named_where_it_helps() {
         strength: Strength::Required,
     }];
     assert!(outside.changes().contains(&Change::OutsidePools("training".into())), "{:?}", outside.changes());
+}
+
+#[test]
+fn a_level_that_need_not_be_shared() {
+    let mut apart = full();
+    apart.together = Some("host".into());
+    apart.node(&"closed".into()).cordoned = true;
+    apart.running = vec![running("pair", "sick", 1), running("half", "busy", 2)];
+    apart.waiting = (2, 2);
+    let changes = apart.changes();
+    assert!(changes.contains(&Change::Apart { level: "host".into() }), "{changes:?}");
 }
 
 #[test]

@@ -74,12 +74,15 @@ impl Cluster {
         let nodes: Vec<Arc<NodeState>> = self.nodes.values().cloned().collect();
         let settings = self.settings.clone();
         let in_use = pvc::in_use(&self.pods, &self.pvcs, &members);
+        let bound = gang.places(&self.pods);
         let site = Site {
             nodes: &nodes,
             rules: &settings.rules,
             excluded: &excluded,
             pvcs: &self.pvcs,
             pvcs_in_use: &in_use,
+            levels: &settings.levels,
+            bound: &bound,
         };
         let needed = usize::try_from(min.saturating_sub(census.settled)).unwrap_or(usize::MAX).max(1);
         let mut result = plan(site, &members);

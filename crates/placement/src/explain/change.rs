@@ -13,9 +13,11 @@ use super::{Holder, holder};
 use crate::gang::{Gang, Phase};
 use crate::ids::{GpuUuid, Name, NodeName};
 use crate::inventory::{Health, Inventory};
+use crate::level::Nearness;
 use crate::node::Node;
 use crate::node_state::NodeState;
 use crate::planner::{Site, plan};
+use crate::pod::Pod;
 use crate::pool::{PoolRule, Strength, rule_for};
 use crate::taint::untolerated;
 use crate::view::View;
@@ -57,6 +59,11 @@ pub enum Change {
     TriedAgain(NodeName),
     /// The gang may use nodes outside the pools of its purpose.
     OutsidePools(Name),
+    /// Its members need not be in one domain of the level that they require.
+    Apart {
+        /// The level.
+        level: Name,
+    },
     /// The gang starts with fewer members.
     FewerMembers {
         /// Its minimum now.
@@ -76,6 +83,7 @@ impl Change {
             Change::Untainted { .. } => "Untainted",
             Change::TriedAgain(_) => "TriedAgain",
             Change::OutsidePools(_) => "OutsidePools",
+            Change::Apart { .. } => "Apart",
             Change::FewerMembers { .. } => "FewerMembers",
         }
     }
@@ -100,6 +108,9 @@ impl Change {
             Change::OutsidePools(purpose) => {
                 format!("It starts if it may use nodes outside the pools for {purpose}.")
             }
+            Change::Apart { level } => {
+                format!("It starts if it prefers one {level} instead of requiring it.")
+            }
             Change::FewerMembers { from, to } => {
                 format!("It starts with a minimum of {to} members instead of {from}.")
             }
@@ -115,6 +126,7 @@ pub fn changes(view: &View, gang: &Gang) -> Vec<Change> {
     changes.extend(trial.heals());
     changes.extend(trial.opened());
     changes.extend(trial.outside_pools());
+    changes.extend(trial.apart());
     changes.extend(trial.fewer_members());
     changes.extend(trial.ends());
     changes
@@ -140,6 +152,8 @@ impl<'v> Trial<'v> {
             excluded: &request.excluded,
             pvcs: &self.view.pvcs,
             pvcs_in_use: &request.pvcs_in_use,
+            levels: &self.view.settings.levels,
+            bound: &request.bound,
             ..Site::new(nodes)
         };
         let all = plan(site, &request.members).is_ok();
@@ -222,6 +236,21 @@ impl<'v> Trial<'v> {
         let wider = |rule: &PoolRule| PoolRule { strength: Strength::Preferred, ..rule.clone() };
         let rules: Vec<PoolRule> = rules.iter().map(wider).collect();
         self.fits(&self.view.nodes, &rules, &self.request).then(|| Change::OutsidePools(rule.purpose.clone()))
+    }
+
+    /// The required level, as a preference only.
+    fn apart(&self) -> Option<Change> {
+        let required = |pod: &Arc<Pod>| {
+            pod.topology.gang.required.clone().or_else(|| pod.topology.role.required.clone())
+        };
+        let level = self.request.members.iter().find_map(required)?;
+        let loosen = |wish: &mut Nearness| wish.preferred = wish.required.take().or(wish.preferred.take());
+        let mut request = self.request.clone();
+        for pod in request.members.iter_mut().map(Arc::make_mut) {
+            loosen(&mut pod.topology.gang);
+            loosen(&mut pod.topology.role);
+        }
+        self.fits(&self.view.nodes, &self.view.settings.rules, &request).then_some(Change::Apart { level })
     }
 
     /// The greatest number with which it would start, by halving: with fewer members it fits at least as well.

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use crate::gang::{Census, Gang};
-use crate::ids::NodeName;
+use crate::ids::{Name, NodeName};
 use crate::pod::Pod;
 use crate::pvc::{PvcName, in_use};
 use crate::view::View;
@@ -20,6 +20,8 @@ pub(super) struct Request {
     pub(super) needed: usize,
     /// Members that are bound or have ended well.
     pub(super) settled: u64,
+    /// Role and node of those that are bound.
+    pub(super) bound: Vec<(Name, NodeName)>,
     /// Nodes left out for this gang.
     pub(super) excluded: BTreeSet<NodeName>,
     /// Claims for one pod at a time that others have.
@@ -42,6 +44,7 @@ impl Request {
             members,
             needed,
             settled: census.settled,
+            bound: gang.places(&view.pods),
             excluded,
             pvcs_in_use,
         })

@@ -12,16 +12,16 @@ use crate::pool::{Strength, rule_for};
 use crate::refusal::Refusal;
 use crate::resources::Resource;
 
-/// The refusal for a class of which only so many could be placed; `nodes` are those it may use.
+/// The refusal for a class of which only so many could be placed.
 pub(super) fn refusal(
     site: Site<'_>,
     draft: &Draft<'_>,
     members: &[Arc<Pod>],
     class: &[&Arc<Pod>],
     placed: u64,
-    nodes: &[Candidate],
 ) -> Refusal {
     let Some(pod) = class.first() else { return Refusal::Queued };
+    let nodes = &eligible(site, pod);
     if nodes.is_empty() {
         return nothing_eligible(site, pod);
     }

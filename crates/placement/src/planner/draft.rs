@@ -29,9 +29,14 @@ impl<'a> Draft<'a> {
         Self { nodes, taken: BTreeMap::new() }
     }
 
-    /// Whether this draft has placed something on the node.
-    pub(super) fn used(&self, at: usize) -> bool {
-        self.taken.contains_key(&at)
+    /// Whether nothing is placed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.taken.is_empty()
+    }
+
+    /// Positions of the nodes on which something is placed.
+    pub(super) fn taken(&self) -> impl Iterator<Item = usize> {
+        self.taken.keys().copied()
     }
 
     /// What is still free on a node.

@@ -128,6 +128,7 @@ pub fn pod(name: &str, request: Resources) -> Pod {
         constraints: Constraints::default(),
         extras: Default::default(),
         pvcs: Vec::new(),
+        topology: Default::default(),
         unmodelled: Vec::new(),
         scheduler: Scheduler::Ours,
         gate: Gate::Open,
