@@ -12,6 +12,7 @@ mod ledger;
 mod map;
 mod nodes;
 mod picture;
+mod prospects;
 mod stream;
 pub(crate) mod tally;
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use muster::clock::{Beat, Clock};
 use muster::engine::{Engine, Parts};
 use muster::metrics::Metrics;
+use muster_placement::inventory::{Gpu, Health, Inventory, Load, Seen, Wiring};
 use muster_placement::{Effect, Event, Outcome, View};
 use serde_json::{Value, json};
 use served::{Served, bound, fixed, gpus, node, pod, serve, synced};
@@ -297,4 +298,63 @@ async fn the_api_says_what_the_view_says() {
         "kind": "grant",
     });
     assert_eq!(ledger, json!({"claims": [claim]}));
+}
+
+/// Eight GPUs behind switches, and 16 whose kubelet wants one NUMA node.
+#[tokio::test]
+async fn a_node_says_what_its_device_plugin_may_hand_out() {
+    let mut cluster =
+        synced([node("gpu-0000"), node("gpu-0001"), labelled("gpu-0002", "single-numa-node", 16)]);
+    for (name, gpus) in [("gpu-0000", 8), ("gpu-0002", 16)] {
+        cluster.apply(Event::Reported(name.into(), switched(gpus)), muster_placement::time::Time(1));
+    }
+    let (served, _told) = fixed(cluster.view()).await;
+    let ask = async |name: &str| served.json(&format!("/api/v1/nodes/{name}")).await.1["prospects"].clone();
+
+    assert_eq!(ask("gpu-0001").await, Value::Null, "no agent, no oracle");
+    let eight = ask("gpu-0000").await;
+    assert_eq!((&eight["topology_manager_policy"], &eight["free_gpus"]), (&json!("none"), &json!(8)));
+    assert_eq!(eight["note"], Value::Null);
+    let sets: Vec<_> =
+        eight["requests"].as_array().unwrap().iter().map(|r| r["sets"].as_u64().unwrap()).collect();
+    assert_eq!(sets, [8, 4, 2, 1], "as of the golden vectors");
+    let pair = json!({"gpus": 2, "sets": 4, "rejected": false, "worst_gbps": 3600, "best_gbps": 3600, "worst_quality_milli": 1000});
+    assert_eq!(eight["requests"][1], pair);
+
+    let sixteen = ask("gpu-0002").await;
+    assert!(sixteen["note"].as_str().unwrap().contains("36 s"), "{sixteen}");
+    assert_eq!(sixteen["requests"][3]["rejected"], false, "eight are on one NUMA node");
+}
+
+fn labelled(name: &str, policy: &str, gpus: u64) -> Event {
+    let node = json!({
+        "metadata": {"name": name, "labels": {"muster.dev/topology-manager-policy": policy}},
+        "status": {"allocatable": {"nvidia.com/gpu": gpus.to_string(), "cpu": "64", "memory": "512Gi", "pods": "110"}},
+    });
+    Event::NodeSeen(Box::new(muster::translate::node(&serde_json::from_value(node).unwrap())))
+}
+
+/// GPUs behind switches, in pairs and halves on PCIe.
+fn switched(gpus: usize) -> Inventory {
+    let gpu = |slot| Gpu {
+        uuid: format!("GPU-{slot:02}").as_str().into(),
+        model: "H100".into(),
+        memory_mib: 81_920,
+        numa: None,
+        health: Health::Healthy,
+        load: Load::default(),
+    };
+    let points = |a: usize, b: usize| match (a == b, a / 2 == b / 2, a / (gpus / 2) == b / (gpus / 2)) {
+        (true, ..) => 0,
+        (_, true, _) => 40,
+        (_, _, true) => 20,
+        _ => 10,
+    };
+    let square =
+        |of: &dyn Fn(usize, usize) -> u32| (0..gpus * gpus).map(|i| of(i / gpus, i % gpus)).collect();
+    let numa = (0..gpus).map(|slot| Some(u8::from(slot >= gpus / 2))).collect();
+    let wiring =
+        Wiring { points: square(&points), gbps: square(&|a, b| if a == b { 0 } else { 3_600 }), numa };
+    let seen = Some(Seen { slots: (0..gpus).collect(), wiring });
+    Inventory { gpus: (0..gpus).map(gpu).collect(), seen, ..Inventory::default() }
 }

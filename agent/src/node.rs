@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use muster_report::{Driver, DriverState, Gpu, Report, TEXT_MAX, VERSION};
+use muster_report::{DevicePlugin, Driver, DriverState, Gpu, Report, TEXT_MAX, VERSION};
 
 use crate::health::{self, Presence, Signs};
 
@@ -17,6 +17,8 @@ pub(crate) struct Identity {
     pub(crate) memory_mib: u64,
     pub(crate) pci_address: String,
     pub(crate) numa_node: Option<u8>,
+    /// The same as the device plugin reads it, which asks nobody but sysfs.
+    pub(crate) plugin_numa_node: Option<u8>,
 }
 
 /// One GPU's momentary readings.
@@ -33,11 +35,14 @@ pub(crate) struct Readings {
 /// What one sweep found: the GPUs that answered. All others did not.
 pub(crate) type Sweep = BTreeMap<String, Readings>;
 
-/// Bandwidths in Gb/s, row by row, in the order of `uuids`.
+/// What is between the GPUs, row by row, in the order of `uuids`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Links {
     pub(crate) uuids: Vec<String>,
+    /// Bandwidth in Gb/s.
     pub(crate) gbps: Vec<Vec<u32>>,
+    /// Points as the device plugin gives them.
+    pub(crate) points: Vec<Vec<u32>>,
 }
 
 /// The driver, as far as the sampler has come.
@@ -99,7 +104,7 @@ impl Node {
         self.epoch = since_boot_ms.max(self.epoch.saturating_add(1));
     }
 
-    /// The bandwidths were read.
+    /// The links were read.
     pub(crate) fn linked(&mut self, links: Links) {
         self.links = links;
     }
@@ -171,7 +176,8 @@ impl Node {
             epoch: self.epoch,
             sequence: header.sequence,
             gpus: self.gpus.values().map(|known| gpu(known, header.stuck.is_some())).collect(),
-            link_gbps: self.matrix(),
+            link_gbps: self.matrix(&self.links.gbps),
+            device_plugin: self.device_plugin(),
             driver: Some(self.said(header.stuck)),
         }
     }
@@ -188,12 +194,18 @@ impl Node {
         Driver { state, why: why.map(bounded), version: version.map(bounded) }
     }
 
+    /// What the device plugin sees, once the links were read.
+    fn device_plugin(&self) -> Option<DevicePlugin> {
+        let numa_nodes = self.gpus.values().map(|known| known.identity.plugin_numa_node).collect();
+        let pair_points = self.matrix(&self.links.points);
+        (!self.links.uuids.is_empty()).then_some(DevicePlugin { pair_points, numa_nodes })
+    }
+
     /// Rows in the order of the report; what is unknown is 0.
-    fn matrix(&self) -> Vec<Vec<u32>> {
+    fn matrix(&self, rows: &[Vec<u32>]) -> Vec<Vec<u32>> {
         let at = |uuid: &String| self.links.uuids.iter().position(|other| other == uuid);
         let order: Vec<Option<usize>> = self.gpus.keys().map(at).collect();
-        let link =
-            |a: Option<usize>, b: Option<usize>| -> Option<u32> { self.links.gbps.get(a?)?.get(b?).copied() };
+        let link = |a: Option<usize>, b: Option<usize>| -> Option<u32> { rows.get(a?)?.get(b?).copied() };
         order.iter().map(|a| order.iter().map(|b| link(*a, *b).unwrap_or(0)).collect()).collect()
     }
 }
@@ -302,7 +314,11 @@ mod tests {
     fn the_matrix_follows_the_order_of_the_report() {
         let mut node = opened(&["b", "a", "c"]);
         let uuids = vec!["b".to_owned(), "a".to_owned()];
-        node.linked(Links { uuids, gbps: vec![vec![0, 7], vec![9, 0]] });
-        assert_eq!(node.report(HEADER).link_gbps, [[0, 9, 0], [7, 0, 0], [0, 0, 0]]);
+        assert_eq!(node.report(HEADER).device_plugin, None);
+        let rows = |there, back| vec![vec![0, there], vec![back, 0]];
+        node.linked(Links { uuids, gbps: rows(7, 9), points: rows(10, 10) });
+        let report = node.report(HEADER);
+        assert_eq!(report.link_gbps, [[0, 9, 0], [7, 0, 0], [0, 0, 0]]);
+        assert_eq!(report.device_plugin.unwrap().pair_points, [[0, 10, 0], [10, 0, 0], [0, 0, 0]]);
     }
 }

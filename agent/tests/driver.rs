@@ -148,7 +148,10 @@ async fn a_mistake_in_the_scenario_is_named_and_the_last_good_one_stays() {
             "profile: l40s\nnode: n\ngpus: {0: {utilisation_percent: 101}}\n",
             "gpus.0.utilisation_percent: 101 is more than 100",
         ),
-        ("profile: l41s\nnode: n\n", "there is no \"l41s\"; there are dgx-1v, dgx-a100, dgx-h100, l40s"),
+        (
+            "profile: l41s\nnode: n\n",
+            "there is no \"l41s\"; there are dgx-1v, dgx-a100, dgx-h100, a100-bridged, l40s, l40s-8",
+        ),
         ("profile: [", "malformed"),
     ];
     for (text, expected) in mistakes {

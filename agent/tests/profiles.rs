@@ -57,6 +57,27 @@ fn four_l40s_on_pcie() {
     is_golden("l40s");
 }
 
+/// The agent's points are those that the device plugin's own code computed on the same machines.
+#[test]
+fn points_are_the_device_plugins() {
+    let golden = [
+        ("dgx-1v", include_str!("../../crates/placement/tests/gpuallocator/dgx1v.txt")),
+        ("dgx-a100", include_str!("../../crates/placement/tests/gpuallocator/a100-nvswitch.txt")),
+        ("a100-bridged", include_str!("../../crates/placement/tests/gpuallocator/pcie-bridged.txt")),
+        ("l40s-8", include_str!("../../crates/placement/tests/gpuallocator/l40s.txt")),
+    ];
+    for (profile, vectors) in golden {
+        let report = Node::playing(&format!("profile: {profile}\nnode: n\n")).once(&[]);
+        let points = &report.device_plugin.as_ref().unwrap().pair_points;
+        let at =
+            |gpu: &muster_report::Gpu| report.gpus.iter().position(|other| other.uuid == gpu.uuid).unwrap();
+        let order: Vec<usize> = by_bus(&report).into_iter().map(at).collect();
+        let row = |a: &usize| order.iter().map(|b| points[*a][*b].to_string()).collect::<Vec<_>>().join(" ");
+        let rows: Vec<String> = order.iter().map(row).collect();
+        assert_eq!(rows, vectors.lines().take(8).collect::<Vec<_>>(), "{profile}");
+    }
+}
+
 #[test]
 fn what_it_does_now_is_in_the_report() {
     let node = Node::playing(include_str!("../fake-nvml/scenarios/busy-dgx-a100.yaml"));
@@ -103,8 +124,13 @@ fn sysfs_says_the_numa_node_before_the_driver_does() {
     let device = node.folder().join("sys/bus/pci/devices/0000:3d:00.0");
     std::fs::create_dir_all(&device).unwrap();
     std::fs::write(device.join("numa_node"), "6\n").unwrap();
-    assert_eq!(by_bus(&node.once(&[]))[0].numa_node, Some(6));
+    let report = node.once(&[]);
+    assert_eq!(by_bus(&report)[0].numa_node, Some(6));
+    // The plugin asks nobody but sysfs, and this one has a single file.
+    let told = |report: &Report| report.device_plugin.clone().unwrap().numa_nodes.into_iter().flatten().max();
+    assert_eq!(told(&report), Some(6));
     // What a virtual machine may say.
     std::fs::write(device.join("numa_node"), "-1\n").unwrap();
-    assert_eq!(by_bus(&node.once(&[]))[0].numa_node, Some(0));
+    let report = node.once(&[]);
+    assert_eq!((by_bus(&report)[0].numa_node, told(&report)), (Some(0), None));
 }

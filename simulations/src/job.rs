@@ -138,6 +138,7 @@ impl Job {
             request: part.request,
             constraints: spec.constraints.clone(),
             extras: Extras::default(),
+            split_gpus: false,
             pvcs: Vec::new(),
             topology: Topology::default(),
             unmodelled: Vec::new(),

@@ -146,6 +146,7 @@ impl Machine {
         Inventory {
             gpus: order.iter().map(gpu).collect(),
             link_gbps: order.iter().flat_map(row).collect(),
+            seen: None,
             driver_fault: None,
         }
     }

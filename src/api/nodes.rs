@@ -11,6 +11,7 @@ use muster_placement::resources::Resources;
 use serde::Serialize;
 
 use super::fault::Fault;
+use super::prospects::Prospects;
 use crate::engine::Handle;
 
 /// A node in the list.
@@ -38,6 +39,8 @@ struct NodeDetail<'v> {
     gpus: Vec<GpuRow<'v>>,
     /// Bandwidth from GPU to GPU in Gb/s, in the order of `gpus`; no rows if it is unknown.
     link_gbps: Vec<&'v [u32]>,
+    /// What its device plugin may hand out of what is free; null if that is not known.
+    prospects: Option<Prospects>,
 }
 
 #[derive(Serialize)]
@@ -100,7 +103,8 @@ pub(super) async fn node(State(engine): State<Handle>, Path(name): Path<String>)
     let inventory = state.inventory.as_deref();
     let gpus = inventory.iter().flat_map(|i| &i.gpus).map(|gpu| gpu_row(&view, state, gpu)).collect();
     let link_gbps = inventory.map(matrix_rows).unwrap_or_default();
-    Ok(Json(NodeDetail { row: row(state), gpus, link_gbps }).into_response())
+    let prospects = state.devices.as_ref().map(Prospects::of);
+    Ok(Json(NodeDetail { row: row(state), gpus, link_gbps, prospects }).into_response())
 }
 
 fn row(state: &NodeState) -> NodeRow<'_> {

@@ -109,6 +109,7 @@ pub(super) fn pod(uid: &str) -> Pod {
         request: Resources { gpus: 1, pods: 1, ..Resources::default() },
         constraints: Constraints::default(),
         extras: Extras::default(),
+        split_gpus: false,
         pvcs: Vec::new(),
         topology: Topology::default(),
         unmodelled: Vec::new(),

@@ -4,12 +4,13 @@
 //! offers less what is claimed, whatever a report says, so that a false one cannot over-commit a node.
 
 use muster_placement::ids::{GpuUuid, Name};
-use muster_placement::inventory::{Gpu, Health, Inventory, Load};
-use muster_report::{Driver, DriverState, Report};
+use muster_placement::inventory::{Gpu, Health, Inventory, Load, Seen, Wiring};
+use muster_report::{DevicePlugin, Driver, DriverState, Report};
 
 /// The inventory that a report describes: GPUs sorted by UUID, and the link matrix in that order.
 pub(super) fn believed(report: Report) -> Inventory {
-    let Report { gpus, link_gbps: rows, driver, .. } = report;
+    let Report { gpus, link_gbps: rows, device_plugin, driver, .. } = report;
+    let seen = device_plugin.map(|plugin| seen(&gpus, &rows, &plugin));
     let mut order: Vec<usize> = (0..gpus.len()).collect();
     order.sort_by(|a, b| gpus.get(*a).map(|g| &g.uuid).cmp(&gpus.get(*b).map(|g| &g.uuid)));
     let link = |a: usize, b: usize| rows.get(a).and_then(|row| row.get(b)).copied().unwrap_or(0);
@@ -20,7 +21,29 @@ pub(super) fn believed(report: Report) -> Inventory {
     };
     let mut gpus: Vec<Gpu> = gpus.into_iter().map(gpu).collect();
     gpus.sort_by(|a, b| a.uuid.cmp(&b.uuid));
-    Inventory { gpus, link_gbps, driver_fault: driver.as_ref().and_then(fault) }
+    Inventory { gpus, link_gbps, seen, driver_fault: driver.as_ref().and_then(fault) }
+}
+
+/// The GPUs in the order of their PCI addresses, in which NVML and the device plugin count, so that all machines of a
+/// kind look the same.
+fn seen(gpus: &[muster_report::Gpu], link_gbps: &[Vec<u32>], plugin: &DevicePlugin) -> Seen {
+    let mut slots: Vec<(&str, &str, usize)> =
+        gpus.iter().enumerate().map(|(at, gpu)| (gpu.pci_address.as_str(), gpu.uuid.as_str(), at)).collect();
+    slots.sort_unstable();
+    let mut by_uuid: Vec<&str> = gpus.iter().map(|gpu| gpu.uuid.as_str()).collect();
+    by_uuid.sort_unstable();
+    let square = |rows: &[Vec<u32>]| {
+        let cell = |a: usize, b: usize| rows.get(a).and_then(|row| row.get(b)).copied().unwrap_or(0);
+        slots.iter().flat_map(|(.., a)| slots.iter().map(move |(.., b)| cell(*a, *b))).collect()
+    };
+    Seen {
+        slots: slots.iter().filter_map(|(_, uuid, _)| by_uuid.binary_search(uuid).ok()).collect(),
+        wiring: Wiring {
+            points: square(&plugin.pair_points),
+            gbps: square(link_gbps),
+            numa: slots.iter().map(|(.., at)| plugin.numa_nodes.get(*at).copied().flatten()).collect(),
+        },
+    }
 }
 
 /// What is wrong with a driver that does not work.
@@ -80,7 +103,17 @@ mod tests {
         let gpus = uuids.iter().map(|uuid| said(uuid)).collect();
         let (node, boot_id) = ("n".into(), "b".into());
         let version = muster_report::VERSION;
-        Report { version, node, boot_id, epoch: 1, sequence: 1, gpus, link_gbps, driver: None }
+        Report {
+            version,
+            node,
+            boot_id,
+            epoch: 1,
+            sequence: 1,
+            gpus,
+            link_gbps,
+            device_plugin: None,
+            driver: None,
+        }
     }
 
     #[test]
@@ -90,6 +123,25 @@ mod tests {
         let uuids: Vec<&str> = inventory.gpus.iter().map(|g| g.uuid.as_str()).collect();
         assert_eq!(uuids, ["GPU-a", "GPU-b", "GPU-c"]);
         assert_eq!(inventory.link_gbps, [0, 23, 21, 32, 0, 31, 12, 13, 0]);
+    }
+
+    #[test]
+    fn slots_are_in_the_order_of_addresses_whatever_the_uuids() {
+        let mut said =
+            report(&["GPU-c", "GPU-a", "GPU-b"], vec![vec![0, 12, 13], vec![21, 0, 23], vec![31, 32, 0]]);
+        for (gpu, address) in said.gpus.iter_mut().zip(["0000:9d:00.0", "0000:1b:00.0", "0000:c3:00.0"]) {
+            gpu.pci_address = address.into();
+        }
+        said.device_plugin = Some(DevicePlugin {
+            pair_points: vec![vec![0, 10, 20], vec![10, 0, 30], vec![20, 30, 0]],
+            numa_nodes: vec![Some(1), None, Some(2)],
+        });
+        let wiring = Wiring {
+            points: vec![0, 10, 30, 10, 0, 20, 30, 20, 0],
+            gbps: vec![0, 21, 23, 12, 0, 13, 32, 31, 0],
+            numa: vec![None, Some(1), Some(2)],
+        };
+        assert_eq!(believed(said).seen, Some(Seen { slots: vec![0, 2, 1], wiring }));
     }
 
     #[test]

@@ -88,6 +88,7 @@ mod tests {
             sequence,
             gpus: Vec::new(),
             link_gbps: Vec::new(),
+            device_plugin: None,
             driver: None,
         }
     }

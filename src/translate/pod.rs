@@ -7,7 +7,7 @@ use muster_placement::time::CreatedAt;
 
 use super::constraints::{Translated, constraints};
 use super::extras::extras;
-use super::request::request;
+use super::request::{request, split_gpus};
 use super::topology::topology;
 use super::unmodelled::unmodelled;
 use super::volume::pvcs;
@@ -37,6 +37,7 @@ pub fn pod(pod: &ApiPod, owners: &Owners, schedulers: &SchedulerNames) -> Pod {
         controlled: controller(meta).is_some(),
         request: request(pod),
         extras: extras(spec),
+        split_gpus: split_gpus(spec),
         constraints,
         topology: topology(meta.annotations.as_ref()),
         pvcs: pvcs(text(meta.namespace.as_ref()), text(meta.name.as_ref()), spec),

@@ -30,6 +30,12 @@ pub(super) fn request(pod: &Pod) -> Resources {
     capped(Resources { pods: 1, ..sum.plus(overhead) })
 }
 
+/// Whether several containers ask for GPUs.
+pub(super) fn split_gpus(spec: &PodSpec) -> bool {
+    let all = spec.init_containers.iter().flatten().chain(&spec.containers);
+    all.filter(|container| of_container(container, &[]).gpus > 0).nth(1).is_some()
+}
+
 fn containers(pod: &Pod, spec: &PodSpec) -> Resources {
     let status = pod.status.as_ref();
     let statuses =
@@ -190,5 +196,14 @@ mod tests {
                 "resources": { "requests": { "cpu": "2" } } }] },
         });
         assert_eq!(request(&serde_json::from_value(pod).unwrap()).cpu_milli, 2000);
+    }
+
+    #[test]
+    fn gpus_of_several_containers_are_split() {
+        let split = |spec: Value| split_gpus(&serde_json::from_value(spec).unwrap());
+        let (one, none) = (asks(&json!({"nvidia.com/gpu": 1})), asks(&json!({"cpu": "1"})));
+        assert!(!split(json!({ "containers": [one, none] })));
+        assert!(split(json!({ "containers": [one, one] })));
+        assert!(split(json!({ "containers": [one], "initContainers": [one] })));
     }
 }

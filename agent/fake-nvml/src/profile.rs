@@ -111,15 +111,17 @@ const SWITCHES: u32 = 6;
 
 impl Profile {
     /// Names of the built-in machines.
-    pub const NAMES: [&'static str; 4] = ["dgx-1v", "dgx-a100", "dgx-h100", "l40s"];
+    pub const NAMES: [&'static str; 6] = ["dgx-1v", "dgx-a100", "dgx-h100", "a100-bridged", "l40s", "l40s-8"];
 
     /// A built-in machine.
     pub fn named(name: &str) -> Option<Profile> {
         let text = match name {
+            "a100-bridged" => include_str!("../profiles/a100-bridged.yaml"),
             "dgx-1v" => include_str!("../profiles/dgx-1v.yaml"),
             "dgx-a100" => include_str!("../profiles/dgx-a100.yaml"),
             "dgx-h100" => include_str!("../profiles/dgx-h100.yaml"),
             "l40s" => include_str!("../profiles/l40s.yaml"),
+            "l40s-8" => include_str!("../profiles/l40s-8.yaml"),
             _ => return None,
         };
         serde_saphyr::from_str(text).ok()

@@ -18,11 +18,13 @@ pub(super) fn read(nvml: &Nvml, index: u32, sysfs: &Path) -> Result<Identity, Nv
     let device = nvml.device_by_index(index)?;
     let uuid = device.uuid()?;
     let pci_address = device.pci_info().map(|pci| pci_address(&pci.bus_id)).unwrap_or_default();
+    let said = sysfs_numa_node(&pci_address, sysfs);
     Ok(Identity {
         uuid,
         model: device.name().unwrap_or_default(),
         memory_mib: memory(&device).map_or(0, |[total, _]| total / MIB),
-        numa_node: numa_node(&device, &pci_address, sysfs),
+        numa_node: said.or_else(|| near_node(&device)),
+        plugin_numa_node: said,
         pci_address,
     })
 }
@@ -38,13 +40,16 @@ pub(super) fn pci_address(bus_id: &str) -> String {
     }
 }
 
-/// The NUMA node of the GPU's PCI device. NVML's own `NumaNodeId` is something else: the node of the GPU's memory,
-/// on machines where that is one. In virtual machines sysfs can say -1; then the first node of the set that the
-/// driver thinks near.
-fn numa_node(device: &Device<'_>, pci_address: &str, sysfs: &Path) -> Option<u8> {
+/// The NUMA node of the GPU's PCI device, and all that the device plugin knows of it. NVML's own `NumaNodeId` is
+/// something else: the node of the GPU's memory, on machines where that is one.
+fn sysfs_numa_node(pci_address: &str, sysfs: &Path) -> Option<u8> {
     let file = sysfs.join("bus/pci/devices").join(pci_address).join("numa_node");
-    let said = std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok());
-    said.or_else(|| first_node(&device.memory_affinity(NODE_WORDS, NVML_AFFINITY_SCOPE_NODE).ok()?))
+    std::fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
+/// The first node of the set that the driver thinks near: in virtual machines sysfs can say -1.
+fn near_node(device: &Device<'_>) -> Option<u8> {
+    first_node(&device.memory_affinity(NODE_WORDS, NVML_AFFINITY_SCOPE_NODE).ok()?)
 }
 
 fn first_node(words: &[std::ffi::c_ulong]) -> Option<u8> {

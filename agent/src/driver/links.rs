@@ -1,4 +1,4 @@
-//! Bandwidth from GPU to GPU in Gb/s, each direction.
+//! What is between two GPUs: bandwidth in Gb/s, each direction, and the points that the device plugin gives.
 //!
 //! NVLink: the number of active links times the nominal rate of one, by compute capability as NCCL tells
 //! generations apart: 160 Gb/s on Pascal, 200 on Volta, Ampere and Hopper, 112 on Ampere's and Ada's workstation
@@ -10,6 +10,10 @@
 //! host bridge (NCCL's cost of peer traffic through a processor), 2/3 between host bridges, and between sockets a
 //! half but at most 80 Gb/s (NCCL's figure for a Skylake link). Measured PCIe figures vary with ACS, IOMMU and the
 //! socket link, so only the order of these numbers means something.
+//!
+//! Points as in NVIDIA/go-gpuallocator v0.6.0 (`calculateGPUPairScore`), which decides which GPUs a pod gets: 10 to 60
+//! for the common ancestor on PCIe, and 100 for each NVLink that ends at the other GPU. It does not see through an
+//! `NVSwitch`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,8 +66,9 @@ pub(crate) fn read(driver: &Driver) -> Result<Links, NvmlError> {
         wirings.push(Wiring { pci_address: identity.pci_address.clone(), ..wiring });
         devices.push(device.ok());
     }
-    let gbps = matrix(&wirings, &ancestors(&devices));
-    Ok(Links { uuids: driver.gpus.iter().map(|(_, identity)| identity.uuid.clone()).collect(), gbps })
+    let ancestors = ancestors(&devices);
+    let (gbps, points) = (matrix(&wirings, &ancestors, between), matrix(&wirings, &ancestors, points));
+    Ok(Links { uuids: driver.gpus.iter().map(|(_, identity)| identity.uuid.clone()).collect(), gbps, points })
 }
 
 fn ancestors(devices: &[Option<Device<'_>>]) -> Ancestors {
@@ -129,7 +134,11 @@ fn pcie_gbps(generation: u32, lanes: u32) -> u32 {
     lanes.saturating_mul(of_a_lane)
 }
 
-fn matrix(gpus: &[Wiring], ancestors: &Ancestors) -> Vec<Vec<u32>> {
+fn matrix(
+    gpus: &[Wiring],
+    ancestors: &Ancestors,
+    between: fn(&Wiring, &Wiring, Option<&TopologyLevel>) -> u32,
+) -> Vec<Vec<u32>> {
     let cell = |a: usize, b: usize| match (gpus.get(a), gpus.get(b)) {
         (Some(one), Some(other)) if a != b => between(one, other, ancestors.get(&(a.min(b), a.max(b)))),
         _ => 0,
@@ -150,6 +159,20 @@ fn between(one: &Wiring, other: &Wiring, ancestor: Option<&TopologyLevel>) -> u3
         Some(TopologyLevel::System) => (slower / 2).min(SOCKET_GBPS),
         None => 0,
     }
+}
+
+/// The device plugin's points; none if it is not known where the two meet.
+fn points(one: &Wiring, other: &Wiring, ancestor: Option<&TopologyLevel>) -> u32 {
+    let level = match ancestor {
+        Some(TopologyLevel::Internal) => 60,
+        Some(TopologyLevel::Single) => 50,
+        Some(TopologyLevel::Multiple) => 40,
+        Some(TopologyLevel::HostBridge) => 30,
+        Some(TopologyLevel::Node) => 20,
+        Some(TopologyLevel::System) => 10,
+        None => return 0,
+    };
+    direct(one, other).min(direct(other, one)).saturating_mul(100).saturating_add(level)
 }
 
 /// Links from one GPU straight to another.
@@ -186,20 +209,20 @@ mod tests {
             gpu("c", vec![to("a")]),
         ];
         let far = Ancestors::from([((1, 2), TopologyLevel::System)]);
-        assert_eq!(matrix(&gpus, &far), [[0, 400, 200], [400, 0, 80], [200, 80, 0]]);
+        assert_eq!(matrix(&gpus, &far, between), [[0, 400, 200], [400, 0, 80], [200, 80, 0]]);
     }
 
     #[test]
     fn a_link_that_only_one_side_sees_is_none() {
         let gpus = [gpu("a", vec![to("b")]), gpu("b", vec![])];
-        assert_eq!(matrix(&gpus, &Ancestors::new()), [[0, 0], [0, 0]]);
+        assert_eq!(matrix(&gpus, &Ancestors::new(), between), [[0, 0], [0, 0]]);
     }
 
     #[test]
     fn behind_a_switch_the_smaller_number_counts() {
         let behind = |links| gpu("x", vec![Remote::Switch; links]);
         assert_eq!(
-            matrix(&[behind(12), behind(12), behind(9)], &Ancestors::new()),
+            matrix(&[behind(12), behind(12), behind(9)], &Ancestors::new(), between),
             [[0, 2400, 1800], [2400, 0, 1800], [1800, 1800, 0]]
         );
     }
@@ -214,9 +237,21 @@ mod tests {
             TopologyLevel::System,
         ];
         let pair = [gpu("a", vec![]), gpu("b", vec![])];
-        let gbps: Vec<u32> =
-            levels.into_iter().map(|l| matrix(&pair, &Ancestors::from([((0, 1), l)]))[0][1]).collect();
+        let gbps: Vec<u32> = levels
+            .into_iter()
+            .map(|l| matrix(&pair, &Ancestors::from([((0, 1), l)]), between)[0][1])
+            .collect();
         assert_eq!(gbps, [192, 192, 160, 128, 80]);
+    }
+
+    #[test]
+    fn the_plugin_counts_direct_links_and_does_not_see_through_a_switch() {
+        let far = |a, b| Ancestors::from([((a, b), TopologyLevel::System)]);
+        let direct = [gpu("a", vec![to("b"), to("b")]), gpu("b", vec![to("a"), to("a")])];
+        assert_eq!(matrix(&direct, &far(0, 1), points)[0][1], 210);
+        let switched = [gpu("a", vec![Remote::Switch; 12]), gpu("b", vec![Remote::Switch; 12])];
+        assert_eq!(matrix(&switched, &far(0, 1), points)[0][1], 10);
+        assert_eq!(matrix(&direct, &Ancestors::new(), points)[0][1], 0, "nothing is known of a lost GPU");
     }
 
     #[test]

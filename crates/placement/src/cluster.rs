@@ -16,6 +16,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::audit::{Violation, audit};
+use crate::devices::Classes;
 use crate::effect::Effect;
 use crate::event::Event;
 use crate::gang::Gang;
@@ -40,6 +41,8 @@ pub struct Cluster {
     ledger: Ledger,
     facts: BTreeMap<NodeName, Facts>,
     nodes: BTreeMap<NodeName, Arc<NodeState>>,
+    /// Kinds of machines; a memory only.
+    classes: Classes,
     pods: SharedMap<PodUid, Arc<PodState>>,
     gangs: SharedMap<GangId, Arc<Gang>>,
     pvcs: SharedMap<PvcName, Arc<Pvc>>,
@@ -167,7 +170,8 @@ impl Cluster {
             return;
         };
         let purposes = crate::pool::purposes_of(&self.settings.pools, &node.labels);
-        let state = NodeState::new(node, facts.inventory.clone(), self.ledger.account(name), purposes);
+        let mut state = NodeState::new(node, facts.inventory.clone(), self.ledger.account(name), purposes);
+        state.devices = self.classes.devices(&state);
         self.nodes.insert(name.clone(), Arc::new(state));
     }
 

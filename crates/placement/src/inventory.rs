@@ -14,8 +14,31 @@ pub struct Inventory {
     pub gpus: Vec<Gpu>,
     /// Bandwidth between two GPUs in Gb/s, row by row, `gpus.len()` squared; empty if unknown.
     pub link_gbps: Vec<u32>,
+    /// What the node's device plugin and kubelet see; `None` if the agent does not say.
+    pub seen: Option<Seen>,
     /// What is wrong with the driver, in the agent's words; `None` if nothing is, or nothing is said.
     pub driver_fault: Option<Name>,
+}
+
+/// The GPUs as the stock device plugin counts them and the kubelet knows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Position in `gpus` of each GPU in the order of PCI addresses: its slot.
+    pub slots: Vec<usize>,
+    /// What is between the slots.
+    pub wiring: Wiring,
+}
+
+/// How the GPUs of a machine are wired, slot by slot: the same for all machines of a kind.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wiring {
+    /// Points of two slots as go-gpuallocator gives them, row by row: 10 to 60 for the PCIe level, 100 for each NVLink
+    /// that ends at the other GPU; 0 if unknown.
+    pub points: Vec<u32>,
+    /// Bandwidth between two slots in Gb/s, row by row.
+    pub gbps: Vec<u32>,
+    /// NUMA node of each slot as the plugin tells it to the kubelet, if it does.
+    pub numa: Vec<Option<u8>>,
 }
 
 /// One GPU.

@@ -4,7 +4,7 @@
 //!
 //! Reading order: [`Event`] → [`Cluster::apply`] → [`Effect`], and [`View`] for readers. Inside: facts
 //! (`pod`, `node`, `inventory`), what follows from them (`ledger`, `node_state`), gangs (`gang`, `queue`), places (`level`, `fleet`),
-//! the decision (`planner`, `devices`, `pool`, `score`) and its check (`audit`).
+//! the decision (`planner`, `devices`, `oracle`, `pool`, `score`) and its check (`audit`).
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -34,6 +34,7 @@ pub mod ledger;
 pub mod level;
 pub mod node;
 pub mod node_state;
+pub mod oracle;
 pub mod planner;
 pub mod pod;
 pub mod pod_state;

@@ -8,6 +8,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::devices::Devices;
 use crate::extras::{self, Extras, ExtrasSum, Lack};
 use crate::ids::{GpuUuid, Name};
 use crate::inventory::{Health, Inventory};
@@ -33,6 +34,9 @@ pub struct NodeState {
     pub free: Resources,
     /// Positions in the inventory of GPUs that are healthy and assumed to be with nobody; at least as many as are free.
     pub free_gpus: Vec<usize>,
+    /// What its device plugin may hand out; `None` if that is not known. Set by the cluster, which knows the kinds of
+    /// machines.
+    pub devices: Option<Devices>,
 }
 
 impl NodeState {
@@ -50,7 +54,7 @@ impl NodeState {
             free_gpus = unclaimed_healthy(inventory, &account);
         }
         let free = whole.minus(account.claimed);
-        NodeState { node, inventory, account, purposes, free, free_gpus }
+        NodeState { node, inventory, account, purposes, free, free_gpus, devices: None }
     }
 
     /// GPUs that are allocatable and healthy, claimed or not.
@@ -101,6 +105,9 @@ impl NodeState {
             Some(Lack::Port(port)) => return Err(Refusal::PortTaken { port }),
             None => {}
         }
+        if self.kubelet_rejects(pod) {
+            return Err(Refusal::TopologyAffinity);
+        }
         request.short_of(&self.free).map_or(Ok(()), |resource| {
             let (need, free) = (request.get(resource), self.free.get(resource));
             let without_holds = free.saturating_add(self.account.held.get(resource));
@@ -110,6 +117,12 @@ impl NodeState {
                 Refusal::Insufficient { resource, need, free }
             })
         })
+    }
+
+    /// Whether there are so many free GPUs, but not where the kubelet's topology manager wants them.
+    fn kubelet_rejects(&self, pod: &Pod) -> bool {
+        let devices = self.devices.as_ref().filter(|_| !pod.split_gpus);
+        devices.and_then(|devices| devices.outlook.of(pod.request.gpus)).is_some_and(Result::is_err)
     }
 
     /// Whether more is claimed here than there is of something that a pod asks for: the node shrank, or

@@ -167,6 +167,7 @@ pub(crate) fn rank(pod: &Pod) -> (Name, u32) {
 pub(crate) fn alike(rules: &[PoolRule], a: &Pod, b: &Pod) -> bool {
     a.request == b.request
         && a.extras == b.extras
+        && a.split_gpus == b.split_gpus
         && a.constraints == b.constraints
         && a.pvcs == b.pvcs
         && a.topology == b.topology

@@ -39,6 +39,9 @@ pub struct Pod {
     pub request: Resources,
     /// Other extended resources and host ports that it takes.
     pub extras: Extras,
+    /// Whether several of its containers ask for GPUs: the kubelet then gives each its own, and what it would reject is
+    /// not foretold.
+    pub split_gpus: bool,
     /// Which nodes it may use.
     pub constraints: Constraints,
     /// How near to each other it wishes its gang and its role.

@@ -102,6 +102,8 @@ pub enum Refusal {
         /// What is the matter with it.
         fault: VolumeFault,
     },
+    /// Enough GPUs are free, but so spread over NUMA nodes that the kubelet's topology manager would reject the pod.
+    TopologyAffinity,
     /// The node is planned or held for somebody else.
     ReservedForOther,
     /// The pod's place is another node.
@@ -171,6 +173,7 @@ impl Refusal {
             Refusal::NoDomain { .. } => "NoTopologyDomain",
             Refusal::PoolMismatch => "PoolMismatch",
             Refusal::Volume { fault, .. } => fault.label(),
+            Refusal::TopologyAffinity => "TopologyAffinity",
             Refusal::ReservedForOther => "ReservedForOther",
             Refusal::PlannedElsewhere => "PlannedElsewhere",
             Refusal::PlannedNodeNotOffered => "PlannedNodeNotOffered",
@@ -222,6 +225,9 @@ impl Refusal {
             ),
             Refusal::PoolMismatch => "The node pool that this workload requires has no such node.".into(),
             Refusal::Volume { pvc, fault } => fault.sentence(pvc),
+            Refusal::TopologyAffinity => {
+                "Enough GPUs are free, but not on as few NUMA nodes as the kubelet's topology manager demands: it would reject the pod (TopologyAffinityError).".into()
+            }
             Refusal::ReservedForOther => "What is free here is held for a gang that is starting.".into(),
             Refusal::PlannedElsewhere => "The pod's place is on another node.".into(),
             Refusal::PlannedNodeNotOffered => "kube-scheduler did not offer the planned node.".into(),

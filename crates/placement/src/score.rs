@@ -1,10 +1,11 @@
 //! Advice among nodes that will do: 0 to 10, integers, and for a GPU pod one best node alone on top, since
 //! kube-scheduler breaks ties at random.
 //!
-//! Terms, one file each: `packing` (leave large holes whole), `pool` preference, and for pods without GPUs
+//! Terms, one file each: `packing` (leave large holes whole), `link_quality` (how fast the GPUs are together, at worst), `pool` preference, and for pods without GPUs
 //! `cpu_only` (keep off GPU nodes). The order of nodes is total; the score is that order squeezed into 0..=10.
 
 mod cpu_only;
+mod link_quality;
 mod packing;
 
 use alloc::vec::Vec;
@@ -21,16 +22,19 @@ pub(crate) type Rank = (bool, u64, Tie);
 
 /// What decides between nodes that a pod fills alike; the smaller is better. Field order is weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Tie {}
+pub(crate) struct Tie {
+    /// What the node's links make of it.
+    links: link_quality::Loss,
+}
 
 impl Tie {
     /// Nothing is better.
-    pub(crate) const BEST: Tie = Tie {};
+    pub(crate) const BEST: Tie = Tie { links: link_quality::Loss::NONE };
 }
 
 /// The terms that decide between equals, for a pod on a node.
-pub(crate) fn tie(_state: &NodeState, _pod: &Pod) -> Tie {
-    Tie {}
+pub(crate) fn tie(state: &NodeState, pod: &Pod) -> Tie {
+    Tie { links: link_quality::loss(state, &pod.request) }
 }
 
 /// Order of the nodes that will do for a GPU pod; the smallest is best. A node's place among all names decides

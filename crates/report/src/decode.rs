@@ -6,9 +6,9 @@
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::report::{Gpu, Health, Report, VERSION};
+use crate::report::{DevicePlugin, Gpu, Health, Report, VERSION};
 
-/// Longest report in bytes. 64 GPUs with a full link matrix take about 50 KiB.
+/// Longest report in bytes. 64 GPUs with both full matrices take about 80 KiB.
 pub const BYTES_MAX: usize = 256 * 1024;
 /// Most GPUs of one node. The largest machines have 16; NVLink domains span nodes.
 pub const GPUS_MAX: usize = 64;
@@ -46,9 +46,11 @@ pub enum DecodeError {
         /// The UUID.
         uuid: String,
     },
-    /// The link matrix does not fit the GPUs.
-    #[error("link_gbps: {found} for {gpus} GPUs; send one row of {gpus} numbers per GPU, or no rows")]
+    /// A matrix or list does not fit the GPUs.
+    #[error("{field}: {found} for {gpus} GPUs; send one row of {gpus} numbers per GPU, or leave all out")]
     MatrixSize {
+        /// Path of the field.
+        field: &'static str,
         /// Number of GPUs.
         gpus: usize,
         /// What was found instead.
@@ -119,7 +121,19 @@ fn check(report: &Report) -> Result<(), DecodeError> {
     if let Some(twice) = uuids.windows(2).find(|pair| pair[0] == pair[1]) {
         return Err(DecodeError::DuplicateGpu { uuid: twice[0].to_owned() });
     }
-    check_matrix(gpus, &report.link_gbps)
+    if !report.link_gbps.is_empty() {
+        check_matrix("link_gbps", gpus, &report.link_gbps)?;
+    }
+    report.device_plugin.as_ref().map_or(Ok(()), |seen| check_plugin(gpus, seen))
+}
+
+fn check_plugin(gpus: usize, seen: &DevicePlugin) -> Result<(), DecodeError> {
+    check_matrix("device_plugin.pair_points", gpus, &seen.pair_points)?;
+    if seen.numa_nodes.len() != gpus {
+        let found = format!("{} NUMA nodes", seen.numa_nodes.len());
+        return Err(DecodeError::MatrixSize { field: "device_plugin.numa_nodes", gpus, found });
+    }
+    Ok(())
 }
 
 fn check_gpu(at: usize, gpu: &Gpu) -> Result<(), DecodeError> {
@@ -136,17 +150,14 @@ fn check_gpu(at: usize, gpu: &Gpu) -> Result<(), DecodeError> {
     Ok(())
 }
 
-fn check_matrix(gpus: usize, rows: &[Vec<u32>]) -> Result<(), DecodeError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
+fn check_matrix(field: &'static str, gpus: usize, rows: &[Vec<u32>]) -> Result<(), DecodeError> {
     if rows.len() != gpus {
-        return Err(DecodeError::MatrixSize { gpus, found: format!("{} rows", rows.len()) });
+        return Err(DecodeError::MatrixSize { field, gpus, found: format!("{} rows", rows.len()) });
     }
     match rows.iter().position(|row| row.len() != gpus) {
         Some(at) => {
             let found = format!("{} numbers in row {at}", rows[at].len());
-            Err(DecodeError::MatrixSize { gpus, found })
+            Err(DecodeError::MatrixSize { field, gpus, found })
         }
         None => Ok(()),
     }

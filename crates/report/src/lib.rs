@@ -14,4 +14,4 @@ mod report;
 
 pub use answer::Answer;
 pub use decode::{BYTES_MAX, DecodeError, GPUS_MAX, TEXT_MAX, decode};
-pub use report::{Driver, DriverState, Gpu, Health, Report, VERSION, encode};
+pub use report::{DevicePlugin, Driver, DriverState, Gpu, Health, Report, VERSION, encode};

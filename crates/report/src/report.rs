@@ -25,9 +25,23 @@ pub struct Report {
     /// Bandwidth from GPU to GPU in Gb/s, one row per GPU in the order of `gpus`; no rows if it is unknown.
     #[serde(default)]
     pub link_gbps: Vec<Vec<u32>>,
+    /// What the node's device plugin sees; absent from agents that do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_plugin: Option<DevicePlugin>,
     /// The driver that all of this comes from; absent from agents that do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub driver: Option<Driver>,
+}
+
+/// The GPUs as NVIDIA's device plugin, which decides between them, sees them. All in the order of `gpus`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DevicePlugin {
+    /// Points of each pair as go-gpuallocator gives them, one row per GPU: 10 to 60 for the PCIe level (system, node,
+    /// host bridge, several switches, one switch, one board) and 100 for each NVLink that ends at the other GPU.
+    /// Links to an `NVSwitch` count nothing; 0 with a GPU that does not answer.
+    pub pair_points: Vec<Vec<u32>>,
+    /// NUMA node that the plugin tells the kubelet: what sysfs says, null where that says none.
+    pub numa_nodes: Vec<Option<u8>>,
 }
 
 /// The driver of a node, as its agent finds it.

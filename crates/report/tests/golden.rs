@@ -1,6 +1,8 @@
 //! The bytes of version 1 are fixed: agents of one release talk to extenders of another.
 
-use muster_report::{Answer, Driver, DriverState, Gpu, Health, Report, VERSION, decode, encode};
+use muster_report::{
+    Answer, DevicePlugin, Driver, DriverState, Gpu, Health, Report, VERSION, decode, encode,
+};
 
 const REPORT: &str = include_str!("report.v1.json");
 const ANSWER: &str = include_str!("answer.v1.json");
@@ -40,6 +42,10 @@ fn report() -> Report {
         sequence: 17,
         gpus: vec![gpu("1"), lost],
         link_gbps: vec![vec![0, 3600], vec![3600, 0]],
+        device_plugin: Some(DevicePlugin {
+            pair_points: vec![vec![0, 20], vec![20, 0]],
+            numa_nodes: vec![Some(0), None],
+        }),
         driver: Some(Driver { state: DriverState::Loaded, why: None, version: Some("570.86.15".into()) }),
     }
 }
@@ -49,13 +55,14 @@ fn report() -> Report {
 fn a_report_without_the_added_fields_is_read() {
     let mut old: serde_json::Value = serde_json::from_str(REPORT).unwrap();
     old.as_object_mut().unwrap().remove("driver");
+    old.as_object_mut().unwrap().remove("device_plugin");
     for gpu in old["gpus"].as_array_mut().unwrap() {
         let gpu = gpu.as_object_mut().unwrap();
         gpu.remove("ecc_corrected");
         gpu.remove("ecc_uncorrected");
     }
     let read = decode(old.to_string().as_bytes()).unwrap();
-    assert_eq!((read.driver, read.gpus[0].ecc_corrected), (None, None));
+    assert_eq!((read.driver, read.device_plugin, read.gpus[0].ecc_corrected), (None, None, None));
 }
 
 #[test]

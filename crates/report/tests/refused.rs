@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use muster_report::{
-    BYTES_MAX, DecodeError, Driver, DriverState, GPUS_MAX, Gpu, Health, Report, TEXT_MAX, VERSION, decode,
-    encode,
+    BYTES_MAX, DecodeError, DevicePlugin, Driver, DriverState, GPUS_MAX, Gpu, Health, Report, TEXT_MAX,
+    VERSION, decode, encode,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -58,6 +58,10 @@ fn a_wrong_matrix_is_refused() {
     assert!(sentence.contains("1 rows for 2 GPUs"), "{sentence}");
     let (_, sentence) = refused(|r| r["link_gbps"] = json!([[0, 1], [1]]));
     assert!(sentence.contains("1 numbers in row 1"), "{sentence}");
+    let (_, sentence) = refused(|r| r["device_plugin"]["pair_points"] = json!([[0, 1]]));
+    assert!(sentence.contains("device_plugin.pair_points: 1 rows for 2 GPUs"), "{sentence}");
+    let (_, sentence) = refused(|r| r["device_plugin"]["numa_nodes"] = json!([0]));
+    assert!(sentence.contains("device_plugin.numa_nodes: 1 NUMA nodes"), "{sentence}");
     let mut unknown = good();
     unknown["link_gbps"] = json!([]);
     assert!(decode(unknown.to_string().as_bytes()).is_ok());
@@ -127,8 +131,11 @@ prop_compose! {
     ) -> Report {
         let named = |(at, gpu): (usize, Gpu)| Gpu { uuid: format!("GPU-{at}"), ..gpu };
         let gpus = gpus.into_iter().enumerate().map(named).collect();
+        let device_plugin = (!link_gbps.is_empty()).then(|| DevicePlugin {
+            pair_points: link_gbps.clone(), numa_nodes: link_gbps.iter().map(|row| u8::try_from(row[0]).ok()).collect(),
+        });
         let driver = Some(Driver { state: DriverState::Absent, version: why.clone(), why });
-        Report { version: VERSION, node, boot_id, epoch, sequence, gpus, link_gbps, driver }
+        Report { version: VERSION, node, boot_id, epoch, sequence, gpus, link_gbps, device_plugin, driver }
     }
 }
 

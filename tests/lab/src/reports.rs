@@ -118,6 +118,7 @@ pub(crate) fn report(node: &str, gpus: u32) -> Report {
         sequence: 0,
         gpus: (0..gpus).map(|i| gpu(node, i)).collect(),
         link_gbps: (0..gpus).map(|a| (0..gpus).map(|b| link(a, b)).collect()).collect(),
+        device_plugin: None,
         driver: None,
     }
 }

@@ -98,8 +98,8 @@ impl Cluster {
             self.epoch = Epoch(self.epoch.0.saturating_add(1));
             stamp.epoch = self.epoch;
             let k = usize::try_from(state.pod.request.gpus).unwrap_or(usize::MAX);
-            let set = row.inventory.as_deref().and_then(|i| crate::devices::best_set(i, &row.free_gpus, k));
-            stamp.gpus = set.unwrap_or_default().into_iter().filter_map(|at| row.uuid(at)).collect();
+            let set = crate::devices::assumed_sets(&row, &[], k, 1).into_iter().flatten();
+            stamp.gpus = set.filter_map(|at| row.uuid(at)).collect();
         }
         self.hold(uid, &stamp);
         self.post(uid, effects);

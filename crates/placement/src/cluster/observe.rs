@@ -198,6 +198,7 @@ impl Cluster {
 /// Whether two inventories differ in momentary readings only.
 fn same_devices(a: &Inventory, b: &Inventory) -> bool {
     a.link_gbps == b.link_gbps
+        && a.seen == b.seen
         && a.gpus.len() == b.gpus.len()
         && a.gpus.iter().zip(&b.gpus).all(|(x, y)| x.uuid == y.uuid && x.health == y.health)
 }

@@ -36,6 +36,9 @@ pub(super) fn refusal(
     if let Some(refusal) = extended(site, members).or_else(|| shape_of_extras(draft, class, placed, nodes)) {
         return refusal;
     }
+    if nodes.iter().any(|c| draft.counted(c.at, pod) > 0) {
+        return Refusal::TopologyAffinity;
+    }
     let resource = narrowest(draft, pod, nodes);
     let (need, pods) = (pod.request.get(resource), class.len() as u64);
     Refusal::Fragmented { resource: Name::from(resource.name()), need, fits: placed, pods }

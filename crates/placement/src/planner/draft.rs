@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Placement;
-use crate::devices::best_set;
+use crate::devices::assumed_sets;
 use crate::extras::ExtrasSum;
 use crate::node_state::NodeState;
 use crate::pod::Pod;
@@ -47,6 +47,16 @@ impl<'a> Draft<'a> {
 
     /// How many pods like this still fit on a node.
     pub(super) fn copies(&self, at: usize, pod: &Pod) -> u64 {
+        let devices = self.nodes.get(at).and_then(|state| state.devices.as_ref());
+        let taken: &[usize] = self.taken.get(&at).map_or(&[], |taken| &taken.gpus);
+        let admitted = devices
+            .filter(|_| !pod.split_gpus)
+            .map_or(u64::MAX, |devices| devices.admits(taken, pod.request.gpus));
+        self.counted(at, pod).min(admitted)
+    }
+
+    /// How many there is room for, whether or not the kubelet would admit them.
+    pub(super) fn counted(&self, at: usize, pod: &Pod) -> u64 {
         let Some(state) = self.nodes.get(at) else { return 0 };
         match self.taken.get(&at) {
             None => state.copies(pod, &state.free, &ExtrasSum::default()),
@@ -64,7 +74,7 @@ impl<'a> Draft<'a> {
         taken.extras.add(&first.extras, pods.len() as u64);
         taken.amount = taken.amount.plus(request.times(pods.len() as u64));
         let each = usize::try_from(request.gpus).unwrap_or(usize::MAX);
-        let sets = device_sets(state, &taken.gpus, each, pods.len());
+        let sets = assumed_sets(state, &taken.gpus, each, pods.len());
         taken.gpus.extend(sets.iter().flatten());
         let mut sets = sets.into_iter();
         for pod in pods {
@@ -72,24 +82,4 @@ impl<'a> Draft<'a> {
             placements.push(Placement { pod: pod.uid.clone(), node: state.node.name.clone(), gpus });
         }
     }
-}
-
-/// For each of `pods` members a set of `each` GPUs, cut out of the best connected set for all of them.
-/// Fewer or no sets where the inventory does not say which GPUs are free.
-fn device_sets(state: &NodeState, taken: &[usize], each: usize, pods: usize) -> Vec<Vec<usize>> {
-    let Some(inventory) = state.inventory.as_deref().filter(|_| each > 0) else { return Vec::new() };
-    let mut free: Vec<usize> = state.free_gpus.iter().copied().filter(|g| !taken.contains(g)).collect();
-    let Some(mut common) = best_set(inventory, &free, each.saturating_mul(pods).min(free.len())) else {
-        return Vec::new();
-    };
-    let mut sets = Vec::with_capacity(pods);
-    while let Some(set) = best_set(inventory, &common, each) {
-        common.retain(|g| !set.contains(g));
-        free.retain(|g| !set.contains(g));
-        sets.push(set);
-        if sets.len() == pods {
-            break;
-        }
-    }
-    sets
 }

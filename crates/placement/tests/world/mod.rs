@@ -110,6 +110,7 @@ pub fn inventory(node: &str, gpus: u64) -> Inventory {
     Inventory {
         gpus: (0..n).map(gpu).collect(),
         link_gbps: (0..n * n).map(|i| link(i) as u32).collect(),
+        seen: None,
         driver_fault: None,
     }
 }
@@ -127,6 +128,7 @@ pub fn pod(name: &str, request: Resources) -> Pod {
         request,
         constraints: Constraints::default(),
         extras: Default::default(),
+        split_gpus: false,
         pvcs: Vec::new(),
         topology: Default::default(),
         unmodelled: Vec::new(),
