@@ -7,6 +7,7 @@
 
 mod constraints;
 mod extras;
+mod neighbours;
 mod node;
 mod pod;
 mod quantity;

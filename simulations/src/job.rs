@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use muster_placement::affinity::Neighbours;
 use muster_placement::extras::Extras;
-use muster_placement::gang::GangSpec;
+use muster_placement::gang::{GangSpec, Role as GangRole};
 use muster_placement::ids::{GangId, Name, PodUid};
 use muster_placement::level::Topology;
 use muster_placement::node_state::NodeState;
@@ -99,7 +100,7 @@ impl Job {
 
     /// What Muster reads of the owner.
     pub(crate) fn gang_spec(&self) -> GangSpec {
-        let roles = self.spec.roles.iter().map(|r| (Name::from(r.name.as_str()), r.replicas)).collect();
+        let roles = self.spec.roles.iter().map(|r| GangRole::whole(&r.name, r.replicas)).collect();
         let size = self.spec.size();
         GangSpec { id: self.id.clone(), roles, size: Ok(size), min: size }
     }
@@ -139,6 +140,8 @@ impl Job {
             constraints: spec.constraints.clone(),
             extras: Extras::default(),
             split_gpus: false,
+            neighbours: Neighbours::default(),
+            gpu_models: Vec::new(),
             pvcs: Vec::new(),
             topology: Topology::default(),
             unmodelled: Vec::new(),

@@ -51,6 +51,8 @@ struct GpuRow<'v> {
     numa_node: Option<u8>,
     /// Why new pods may not get it; null if they may.
     unhealthy: Option<&'v str>,
+    /// Why it works, but not at its best.
+    degraded: Option<&'v str>,
     /// The pod that is assumed to have it.
     pod: Option<PodName<'v>>,
     utilisation_percent: u8,
@@ -119,7 +121,7 @@ fn row(state: &NodeState) -> NodeRow<'_> {
         claimed: state.account.claimed.into(),
         held: state.account.held.into(),
         free: state.free.into(),
-        unhealthy_gpus: gpus.filter(|gpu| gpu.health != Health::Healthy).count(),
+        unhealthy_gpus: gpus.filter(|gpu| !gpu.health.usable()).count(),
     }
 }
 
@@ -138,8 +140,12 @@ fn gpu_row<'v>(view: &'v View, state: &'v NodeState, gpu: &'v Gpu) -> GpuRow<'v>
         memory_mib: gpu.memory_mib,
         numa_node: gpu.numa,
         unhealthy: match &gpu.health {
-            Health::Healthy => None,
+            Health::Healthy | Health::Degraded(_) => None,
             Health::Unhealthy(reason) => Some(reason.as_str()),
+        },
+        degraded: match &gpu.health {
+            Health::Healthy | Health::Unhealthy(_) => None,
+            Health::Degraded(reason) => Some(reason.as_str()),
         },
         pod,
         utilisation_percent: gpu.load.utilisation_percent,

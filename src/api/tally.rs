@@ -2,7 +2,6 @@
 
 use muster_placement::View;
 use muster_placement::gang::{Gang, Phase};
-use muster_placement::inventory::Health;
 use serde::Serialize;
 
 /// All values of [`phase_of`].
@@ -75,5 +74,5 @@ impl Gpus {
 
 fn unhealthy(state: &muster_placement::node_state::NodeState) -> u64 {
     let gpus = state.inventory.iter().flat_map(|inventory| &inventory.gpus);
-    gpus.filter(|gpu| gpu.health != Health::Healthy).count() as u64
+    gpus.filter(|gpu| !gpu.health.usable()).count() as u64
 }

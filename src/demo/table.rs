@@ -117,8 +117,8 @@ fn gpus(state: &NodeState) -> String {
         state.account.gpus.contains_key(&gpu.uuid),
     ) {
         (Health::Unhealthy(_), _) => '!',
-        (Health::Healthy, true) => '#',
-        (Health::Healthy, false) => '.',
+        (Health::Healthy | Health::Degraded(_), true) => '#',
+        (Health::Healthy | Health::Degraded(_), false) => '.',
     };
     gpus.map(mark).collect()
 }

@@ -10,6 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use kube::Client;
+use muster_placement::affinity::Neighbours;
 use muster_placement::extras::Extras;
 use muster_placement::ids::{Epoch, GpuUuid, Name, NodeName, PodUid};
 use muster_placement::level::Topology;
@@ -110,6 +111,8 @@ pub(super) fn pod(uid: &str) -> Pod {
         constraints: Constraints::default(),
         extras: Extras::default(),
         split_gpus: false,
+        neighbours: Neighbours::default(),
+        gpu_models: Vec::new(),
         pvcs: Vec::new(),
         topology: Topology::default(),
         unmodelled: Vec::new(),

@@ -57,6 +57,9 @@ fn fault(driver: &Driver) -> Option<Name> {
     }
 }
 
+/// What is said of a GPU whose state of health is not known here.
+const UNKNOWN_HEALTH: &str = "a state of health that this extender does not know; upgrade it";
+
 fn gpu(said: muster_report::Gpu) -> Gpu {
     Gpu {
         uuid: GpuUuid::from(said.uuid.as_str()),
@@ -65,6 +68,9 @@ fn gpu(said: muster_report::Gpu) -> Gpu {
         numa: said.numa_node,
         health: match said.health {
             muster_report::Health::Healthy => Health::Healthy,
+            muster_report::Health::Degraded { reason } => Health::Degraded(Name::from(reason.as_str())),
+            // Nobody gets what may be sick.
+            muster_report::Health::Other => Health::Unhealthy(Name::from(UNKNOWN_HEALTH)),
             muster_report::Health::Unhealthy { reason } => Health::Unhealthy(Name::from(reason.as_str())),
         },
         load: Load {
@@ -166,5 +172,11 @@ mod tests {
         let mut sick = report(&["GPU-a"], Vec::new());
         sick.gpus[0].health = muster_report::Health::Unhealthy { reason: "XID 79".into() };
         assert_eq!(believed(sick).gpus[0].health, Health::Unhealthy(Name::from("XID 79")));
+        let mut slow = report(&["GPU-a"], Vec::new());
+        slow.gpus[0].health = muster_report::Health::Degraded { reason: "hot".into() };
+        assert_eq!(believed(slow).gpus[0].health, Health::Degraded(Name::from("hot")));
+        let mut newer = report(&["GPU-a"], Vec::new());
+        newer.gpus[0].health = muster_report::Health::Other;
+        assert!(!believed(newer).gpus[0].health.usable());
     }
 }

@@ -6,7 +6,7 @@
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DynamicObject;
-use muster_placement::gang::GangSpec;
+use muster_placement::gang::{GangSpec, Role};
 use muster_placement::ids::{GangId, Name};
 use muster_placement::pod::{Member, Membership, OwnerFault};
 use serde_json::Value;
@@ -53,7 +53,8 @@ pub(super) fn spec(kind: GangKind, owner: &DynamicObject) -> GangSpec {
     let job = owner.data.get("spec").unwrap_or(&nothing);
     let counted = roles(kind, job).and_then(|roles| {
         let size = total(&roles)?;
-        Ok((minimum(job, &roles, size)?, size, roles))
+        let (min, roles) = minimum(job, roles, size)?;
+        Ok((min, size, roles))
     });
     gang_spec(kind, owner, counted)
 }
@@ -73,10 +74,10 @@ pub(super) fn gang_spec(
 
 /// Minimum, size, members per role.
 pub(super) type Counted = (u32, u32, Roles);
-/// Members per role, by name.
-pub(super) type Roles = Vec<(Name, u32)>;
+/// Roles, by name.
+pub(super) type Roles = Vec<Role>;
 
-/// Members per role of a job's `…ReplicaSpecs`.
+/// Roles of a job's `…ReplicaSpecs`.
 pub(super) fn roles(kind: GangKind, job: &Value) -> Result<Roles, OwnerFault> {
     let field = match kind {
         GangKind::TfJob => "tfReplicaSpecs",
@@ -93,7 +94,7 @@ pub(super) fn roles(kind: GangKind, job: &Value) -> Result<Roles, OwnerFault> {
     for (role, replica) in specs {
         let at = format!("spec.{field}.{role}.replicas");
         let replicas = count(replica.get("replicas"), &at)?.unwrap_or(1);
-        roles.push((Name::from(role.to_lowercase().as_str()), replicas));
+        roles.push(Role::whole(&role.to_lowercase(), replicas));
     }
     roles.sort();
     Ok(roles)
@@ -101,7 +102,7 @@ pub(super) fn roles(kind: GangKind, job: &Value) -> Result<Roles, OwnerFault> {
 
 /// All members; 0 is passed on, a gang of nobody is refused by name.
 pub(super) fn total(roles: &Roles) -> Result<u32, OwnerFault> {
-    let sum = roles.iter().try_fold(0u32, |sum, (_, n)| sum.checked_add(*n));
+    let sum = roles.iter().try_fold(0u32, |sum, role| sum.checked_add(role.count));
     sum.ok_or_else(|| malformed("the sum of the replicas is not a number of pods"))
 }
 
@@ -110,17 +111,26 @@ pub(super) fn min_available(job: &Value) -> Result<Option<u32>, OwnerFault> {
     count(job.pointer(MIN_AVAILABLE), "spec.runPolicy.schedulingPolicy.minAvailable")
 }
 
-fn minimum(job: &Value, roles: &Roles, size: u32) -> Result<u32, OwnerFault> {
+/// The minimum of the job and its roles. `minAvailable` counts members whatever their role; an elastic job may have
+/// fewer workers, and all of everybody else.
+fn minimum(job: &Value, mut roles: Roles, size: u32) -> Result<(u32, Roles), OwnerFault> {
     if let Some(min) = min_available(job)? {
-        return Ok(min);
+        return Ok((min, of_any_role(roles)));
     }
     let Some(workers) = count(job.pointer("/elasticPolicy/minReplicas"), "spec.elasticPolicy.minReplicas")?
     else {
-        return Ok(size);
+        return Ok((size, roles));
     };
-    // Elastic: only workers may be fewer.
-    let others: u32 = roles.iter().filter(|(role, _)| role.as_str() != "worker").map(|(_, n)| n).sum();
-    Ok(workers.saturating_add(others).min(size))
+    for role in roles.iter_mut().filter(|role| role.name.as_str() == "worker") {
+        role.min = workers.min(role.count);
+    }
+    let min = roles.iter().map(|role| role.min).fold(0, u32::saturating_add);
+    Ok((min, roles))
+}
+
+/// Roles of which none has a minimum of its own.
+pub(super) fn of_any_role(roles: Roles) -> Roles {
+    roles.into_iter().map(|role| Role { min: 0, ..role }).collect()
 }
 
 fn count(value: Option<&Value>, at: &str) -> Result<Option<u32>, OwnerFault> {
@@ -231,6 +241,25 @@ mod tests {
     fn roles_are_lower_case_and_sorted() {
         let value = json!({ "tfReplicaSpecs": { "Worker": { "replicas": 3 }, "PS": { "replicas": 2 } } });
         let spec = spec(GangKind::TfJob, &owner("job", &value));
-        assert_eq!(spec.roles, [(Name::from("ps"), 2), (Name::from("worker"), 3)]);
+        assert_eq!(spec.roles, [Role::whole("ps", 2), Role::whole("worker", 3)]);
+    }
+
+    #[test]
+    fn minima_by_role() {
+        let minima = |more: Value| {
+            let mut job = json!({ "pytorchReplicaSpecs": { "Master": {}, "Worker": { "replicas": 3 } } });
+            job.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let spec = spec(GangKind::PyTorchJob, &owner("job", &job));
+            (spec.min, spec.roles.iter().map(|role| role.min).collect::<Vec<_>>())
+        };
+        assert_eq!(minima(json!({})), (4, vec![1, 3]));
+        assert_eq!(
+            minima(json!({ "elasticPolicy": { "minReplicas": 2, "maxReplicas": 5 } })),
+            (3, vec![1, 2])
+        );
+        assert_eq!(minima(json!({ "elasticPolicy": { "minReplicas": 0 } })), (1, vec![1, 0]));
+        assert_eq!(minima(json!({ "elasticPolicy": { "minReplicas": 9 } })), (4, vec![1, 3]));
+        let policy = json!({ "minAvailable": 2, "minResources": { "cpu": "4" } });
+        assert_eq!(minima(json!({ "runPolicy": { "schedulingPolicy": policy } })), (2, vec![0, 0]));
     }
 }

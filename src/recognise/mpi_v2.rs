@@ -37,18 +37,20 @@ pub(super) fn spec(owner: &DynamicObject) -> GangSpec {
 fn counted(owner: &DynamicObject) -> Result<kubeflow::Counted, OwnerFault> {
     let nothing = Value::Null;
     let job = owner.data.get("spec").unwrap_or(&nothing);
-    let roles = kubeflow::roles(GangKind::MpiJob, job)?;
+    let mut roles = kubeflow::roles(GangKind::MpiJob, job)?;
     let size = kubeflow::total(&roles)?;
-    let late: u32 = if launcher_comes_late(job) {
-        roles.iter().filter(|(role, _)| role.as_str() == "launcher").map(|(_, n)| n).sum()
-    } else {
-        0
-    };
+    let mut late = 0u32;
+    for launcher in
+        roles.iter_mut().filter(|role| role.name.as_str() == "launcher" && launcher_comes_late(job))
+    {
+        late = late.saturating_add(launcher.count);
+        launcher.min = 0;
+    }
     // Waiting for a launcher that waits for the workers would be for ever, whatever the user's minimum says.
     let together = size.saturating_sub(late);
-    let min =
-        kubeflow::min_available(job)?.map_or(together, |min| if late > 0 { min.min(together) } else { min });
-    Ok((min, size, roles))
+    let Some(min) = kubeflow::min_available(job)? else { return Ok((together, size, roles)) };
+    let min = if late > 0 { min.min(together) } else { min };
+    Ok((min, size, kubeflow::of_any_role(roles)))
 }
 
 fn launcher_comes_late(job: &Value) -> bool {

@@ -7,6 +7,7 @@ use muster_placement::time::CreatedAt;
 
 use super::constraints::{Translated, constraints};
 use super::extras::extras;
+use super::neighbours::neighbours;
 use super::request::{request, split_gpus};
 use super::topology::topology;
 use super::unmodelled::unmodelled;
@@ -22,7 +23,11 @@ pub fn pod(pod: &ApiPod, owners: &Owners, schedulers: &SchedulerNames) -> Pod {
     let meta = &pod.metadata;
     let recognised = recognise(pod, owners);
     let Translated { constraints, required_incomplete, tolerations_incomplete } = constraints(spec);
+    let labels = labels(meta.labels.as_ref());
+    let around = neighbours(spec, text(meta.namespace.as_ref()), &labels);
     let mut unmodelled = unmodelled(spec);
+    unmodelled.extend(around.affinity_incomplete.then_some("inter-pod affinity"));
+    unmodelled.extend(around.spread_incomplete.then_some("topology spread"));
     unmodelled.extend(required_incomplete.then_some("node affinity"));
     unmodelled.extend(tolerations_incomplete.then_some("tolerations"));
     let node = spec.node_name.as_deref().filter(|n| !n.is_empty()).map(NodeName::from);
@@ -30,7 +35,7 @@ pub fn pod(pod: &ApiPod, owners: &Owners, schedulers: &SchedulerNames) -> Pod {
         uid: PodUid::from(meta.uid.as_deref().unwrap_or_default()),
         namespace: Name::from(text(meta.namespace.as_ref())),
         name: Name::from(text(meta.name.as_ref())),
-        labels: labels(meta.labels.as_ref()),
+        labels,
         created: created(pod),
         priority: spec.priority.unwrap_or(0),
         kind: recognised.kind,
@@ -40,6 +45,8 @@ pub fn pod(pod: &ApiPod, owners: &Owners, schedulers: &SchedulerNames) -> Pod {
         split_gpus: split_gpus(spec),
         constraints,
         topology: topology(meta.annotations.as_ref()),
+        neighbours: around.neighbours,
+        gpu_models: gpu_models(pod),
         pvcs: pvcs(text(meta.namespace.as_ref()), text(meta.name.as_ref()), spec),
         unmodelled,
         scheduler: scheduler(spec, schedulers),
@@ -51,6 +58,15 @@ pub fn pod(pod: &ApiPod, owners: &Owners, schedulers: &SchedulerNames) -> Pod {
         verdict: verdict(pod.status.as_ref()),
         node,
     }
+}
+
+/// GPU models that the pod may run on, by commas, the one wanted most first; for users to set.
+const GPU_MODELS: &str = "muster.dev/gpu-models";
+
+fn gpu_models(pod: &ApiPod) -> Vec<Name> {
+    let said = pod.metadata.annotations.as_ref().and_then(|a| a.get(GPU_MODELS));
+    let models = said.into_iter().flat_map(|list| list.split(',')).map(str::trim);
+    models.filter(|model| !model.is_empty()).map(Name::from).collect()
 }
 
 fn text(text: Option<&String>) -> &str {
@@ -165,6 +181,20 @@ mod tests {
         assert_eq!(with(Value::Null).stamp.unwrap().epoch.0, 7);
         assert_eq!(with(json!("b")).stamp.unwrap().epoch.0, 8);
         assert_eq!(with(json!("")).stamp.unwrap().epoch.0, 7);
+    }
+
+    #[test]
+    fn models_are_listed_by_commas() {
+        let with = |list: &str| {
+            let pod = translated(json!({ "metadata": { "annotations": { GPU_MODELS: list } } }));
+            pod.gpu_models.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            with("NVIDIA-H100-80GB-HBM3, NVIDIA-A100-SXM4-80GB"),
+            ["NVIDIA-H100-80GB-HBM3", "NVIDIA-A100-SXM4-80GB"]
+        );
+        assert!(with(" , ").is_empty());
+        assert!(GPU_MODELS.starts_with(muster_placement::DOMAIN));
     }
 
     #[test]

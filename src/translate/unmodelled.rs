@@ -1,7 +1,7 @@
 //! Names the rules of a pod that kube-scheduler checks and placement does not.
 //!
-//! A pod with any of them is planned like others but not narrowed to one node. Rules of other pods that
-//! point at this one (their anti-affinity) cannot be seen here.
+//! A pod with any of them is planned like others but not narrowed to one node. Rules that are modelled, but of which
+//! some part cannot be read, are named where they are read.
 
 use k8s_openapi::api::core::v1::{PodSpec, Volume};
 
@@ -10,28 +10,12 @@ use super::node::is_extended;
 /// The rules, by name.
 pub(super) fn unmodelled(spec: &PodSpec) -> Vec<&'static str> {
     let rules = [
-        ("inter-pod affinity", requires_pods_nearby(spec)),
-        ("topology spread", must_spread(spec)),
         ("volumes", spec.volumes.iter().flatten().any(binds_to_nodes)),
         ("resource claims", spec.resource_claims.as_ref().is_some_and(|c| !c.is_empty())),
         ("pod-level resources", asks_as_a_whole(spec)),
         ("scheduling group", spec.scheduling_group.is_some()),
     ];
     rules.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect()
-}
-
-fn requires_pods_nearby(spec: &PodSpec) -> bool {
-    let Some(affinity) = &spec.affinity else { return false };
-    let near = affinity.pod_affinity.as_ref();
-    let near = near.and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref());
-    let far = affinity.pod_anti_affinity.as_ref();
-    let far = far.and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref());
-    [near, far].into_iter().flatten().any(|terms| !terms.is_empty())
-}
-
-fn must_spread(spec: &PodSpec) -> bool {
-    // Anything but the one value that is only a preference.
-    spec.topology_spread_constraints.iter().flatten().any(|c| c.when_unsatisfiable != "ScheduleAnyway")
 }
 
 /// Volumes without a claim that can exclude nodes: by where they are, by how many a node can attach, or by who uses
@@ -59,26 +43,10 @@ mod tests {
 
     #[test]
     fn each_rule_is_named() {
-        let term = json!([{ "topologyKey": "zone" }]);
-        let spread = |when| json!({ "topologySpreadConstraints": [{ "maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": when }] });
         let container = |c: Value| json!({ "containers": [c] });
         let volume = |v: Value| json!({ "volumes": [v] });
         let rows: Vec<(Value, &[&str])> = vec![
             (json!({}), &[]),
-            (
-                json!({ "affinity": { "podAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": term } } }),
-                &["inter-pod affinity"],
-            ),
-            (
-                json!({ "affinity": { "podAntiAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": term } } }),
-                &["inter-pod affinity"],
-            ),
-            (
-                json!({ "affinity": { "podAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [] } } }),
-                &[],
-            ),
-            (spread("DoNotSchedule"), &["topology spread"]),
-            (spread("ScheduleAnyway"), &[]),
             (container(json!({ "name": "c", "ports": [{ "containerPort": 80 }] })), &[]),
             (container(json!({ "name": "c", "ports": [{ "containerPort": 80, "hostPort": 80 }] })), &[]),
             (volume(json!({ "name": "v", "persistentVolumeClaim": { "claimName": "x" } })), &[]),

@@ -271,7 +271,7 @@ pub fn by_bus(report: &Report) -> Vec<&Gpu> {
 /// Reasons of the GPUs that are unhealthy, by position on the bus.
 pub fn sick(report: &Report) -> Vec<(usize, String)> {
     let reason = |(at, gpu): (usize, &&Gpu)| match &gpu.health {
-        Health::Healthy => None,
+        Health::Healthy | Health::Degraded { .. } | Health::Other => None,
         Health::Unhealthy { reason } => Some((at, reason.clone())),
     };
     by_bus(report).iter().enumerate().filter_map(reason).collect()

@@ -6,10 +6,14 @@
 //! the same events at the same times give the same effects.
 
 mod commit;
+mod elastic;
 mod gather;
+mod neighbours;
 mod observe;
 mod rebuild;
 mod release;
+
+pub(crate) use elastic::in_order_of_need;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
@@ -19,6 +23,7 @@ use crate::audit::{Violation, audit};
 use crate::devices::Classes;
 use crate::effect::Effect;
 use crate::event::Event;
+use crate::fleet::Terrain;
 use crate::gang::Gang;
 use crate::ids::{AskId, Epoch, GangId, NodeName, PodUid};
 use crate::inventory::Inventory;
@@ -43,9 +48,15 @@ pub struct Cluster {
     nodes: BTreeMap<NodeName, Arc<NodeState>>,
     /// Kinds of machines; a memory only.
     classes: Classes,
+    /// The domains that the nodes form; `None` after one came, went or has other labels.
+    terrain: Option<Arc<Terrain>>,
     pods: SharedMap<PodUid, Arc<PodState>>,
     gangs: SharedMap<GangId, Arc<Gang>>,
     pvcs: SharedMap<PvcName, Arc<Pvc>>,
+    /// Pods that require others to stay apart from them; usually none.
+    apart: BTreeSet<PodUid>,
+    /// A gang was refused for a rule about other pods, so that a pod which gets a place may help it.
+    awaits_neighbours: bool,
     /// Parked bind requests by pod.
     asks: BTreeMap<PodUid, Vec<Ask>>,
     /// Highest plan number used or seen.
@@ -167,17 +178,24 @@ impl Cluster {
         let Some(facts) = self.facts.get(name) else { return };
         let Some(node) = facts.node.clone() else {
             self.nodes.remove(name);
+            self.terrain = None;
             return;
         };
         let purposes = crate::pool::purposes_of(&self.settings.pools, &node.labels);
         let mut state = NodeState::new(node, facts.inventory.clone(), self.ledger.account(name), purposes);
         state.devices = self.classes.devices(&state);
-        self.nodes.insert(name.clone(), Arc::new(state));
+        let state = Arc::new(state);
+        let before = self.nodes.insert(name.clone(), state.clone());
+        let same = |a: &Arc<Node>, b: &Arc<Node>| Arc::ptr_eq(a, b) || a.labels == b.labels;
+        if before.is_none_or(|before| !same(&before.node, &state.node)) {
+            self.terrain = None;
+        }
     }
 
     /// Sets a claim and brings the nodes' rows up to date.
     fn claim(&mut self, pod: &PodUid, claim: crate::ledger::Claim) {
         let node = claim.node.clone();
+        self.neighbour_changed();
         if let Some(left) = self.ledger.set(pod, claim) {
             self.touch(&left);
             self.freed();

@@ -44,7 +44,7 @@ pub struct Explanation {
 pub enum Condition {
     /// It is there.
     Known,
-    /// Not cordoned, not left out for this gang, taints tolerated, labels and affinity as asked, volumes within reach.
+    /// Not cordoned, not left out for this gang, taints tolerated, labels and affinity as asked, volumes within reach, GPUs of a model that will do.
     Allowed,
     /// In a pool of the purpose that the workload requires.
     InPool,
@@ -84,6 +84,8 @@ pub enum Obstacle {
     Labels,
     /// The volume of this claim cannot be used from the node, or not at all.
     Volume(PvcName),
+    /// The node's GPUs are of this model, which the member may not use.
+    Model(Name),
     /// The node is in no pool of this purpose.
     Pool(Name),
     /// Too few healthy GPUs, whoever has them.
@@ -105,7 +107,8 @@ impl Obstacle {
             | Obstacle::LeftOut
             | Obstacle::Taint(_)
             | Obstacle::Labels
-            | Obstacle::Volume(_) => Condition::Allowed,
+            | Obstacle::Volume(_)
+            | Obstacle::Model(_) => Condition::Allowed,
             Obstacle::Pool(_) => Condition::InPool,
             Obstacle::FewGpus { .. } => Condition::Healthy,
             Obstacle::Full(_) => Condition::Room,
@@ -120,6 +123,7 @@ impl Obstacle {
             Obstacle::Taint(_) => "Taint",
             Obstacle::Labels => "LabelMismatch",
             Obstacle::Volume(_) => "VolumeUnreachable",
+            Obstacle::Model(_) => "GpuModelMismatch",
             Obstacle::Pool(_) => "PoolMismatch",
             Obstacle::FewGpus { .. } => "FewGpus",
             Obstacle::Full(refusal) => refusal.label(),
@@ -136,6 +140,10 @@ impl Obstacle {
             Obstacle::Taint(key) => format!("The pod does not tolerate the node's taint {key}."),
             Obstacle::Labels => "The node's labels do not match the pod's node selector or affinity.".into(),
             Obstacle::Volume(claim) => format!("The volume of the claim {claim} cannot be used from here."),
+            Obstacle::Model(model) if model.as_str().is_empty() => {
+                "The model of the node's GPUs is not known, and the pod names models.".into()
+            }
+            Obstacle::Model(model) => format!("The pod may not use GPUs of the model {model}."),
             Obstacle::Pool(purpose) => format!("The node is in no pool for {purpose}."),
             Obstacle::FewGpus { need, healthy } => {
                 format!("The pod needs {need} GPUs; the node has {healthy} healthy ones, taken or not.")
@@ -195,6 +203,9 @@ fn obstacle(
     }
     if let Some(claim) = far {
         return Some(Obstacle::Volume(claim));
+    }
+    if !state.model_suits(pod) {
+        return Some(Obstacle::Model(state.model.clone()));
     }
     if let Some(rule) = rule.filter(|rule| !state.purposes.contains(&rule.purpose)) {
         return Some(Obstacle::Pool(rule.purpose.clone()));

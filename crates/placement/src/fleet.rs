@@ -1,10 +1,8 @@
-//! The nodes of the cluster, by name, with the tree of domains that they form.
-//!
-//! Nodes keep their positions while none comes or goes. Invariant: whatever is derived here equals what is derived from
-//! the nodes alone. Decides nothing.
+//! Nodes as a tree of domains ([`Terrain`]), and how much fits in each of them. Decides nothing.
 
 mod room;
 mod terrain;
 
 pub(crate) use room::Room;
-pub(crate) use terrain::{Domain, Terrain};
+pub(crate) use terrain::Domain;
+pub use terrain::Terrain;

@@ -29,11 +29,29 @@ pub struct GangSpec {
     /// The gang.
     pub id: GangId,
     /// Members per role; empty where the source knows only a total.
-    pub roles: Vec<(Name, u32)>,
+    pub roles: Vec<Role>,
     /// All members, or the fault that keeps us from knowing.
     pub size: Result<u32, OwnerFault>,
     /// Members without which the gang must not start.
     pub min: u32,
+}
+
+/// A role of a gang.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Role {
+    /// Name, as the members have it.
+    pub name: Name,
+    /// Members.
+    pub count: u32,
+    /// Members without which the gang must not start; may be none.
+    pub min: u32,
+}
+
+impl Role {
+    /// A role that must be complete.
+    pub fn whole(name: &str, count: u32) -> Role {
+        Role { name: Name::from(name), count, min: count }
+    }
 }
 
 /// A gang as far as it has come.
@@ -88,6 +106,8 @@ pub struct Plan {
 pub struct Census {
     /// Bound and alive, or ended well.
     pub settled: u64,
+    /// The same by role.
+    pub settled_by_role: BTreeMap<Name, u64>,
     /// Waiting for a node, nothing in the way.
     pub pending: Vec<PodUid>,
     /// Held back by a foreign gate.
@@ -112,6 +132,8 @@ impl Census {
             let bound = pod.node.is_some() && pod.alive() && !pod.terminating;
             if bound || pod.phase == PodPhase::Succeeded || state.binding {
                 census.settled = census.settled.saturating_add(1);
+                let of_role = census.settled_by_role.entry(pod.role()).or_default();
+                *of_role = of_role.saturating_add(1);
             } else if pod.awaits_node() {
                 census.pending.push(pod.uid.clone());
             } else if pod.gate == Gate::Foreign && pod.scheduler == Scheduler::Ours && !pod.terminating {
@@ -159,6 +181,13 @@ impl Gang {
             Phase::Released(plan) => Some(plan),
             Phase::Gathering | Phase::Waiting | Phase::Placed => None,
         }
+    }
+
+    /// Roles and their minima, where they say more than the gang's own: in a gang that may start incomplete.
+    pub fn role_minima(&self) -> impl Iterator<Item = (&Name, u64)> {
+        let elastic = self.spec.as_ref().filter(|spec| spec.size.as_ref().is_ok_and(|size| spec.min < *size));
+        let roles = elastic.into_iter().flat_map(|spec| &spec.roles);
+        roles.map(|role| (&role.name, u64::from(role.min)))
     }
 
     /// Size and minimum. The owner's word first, then a declared label, then, after a grace, the environment.

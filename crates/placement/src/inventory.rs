@@ -80,8 +80,21 @@ pub struct Load {
 pub enum Health {
     /// Nothing known against it.
     Healthy,
+    /// It works, but not at its best (throttled, a link down, a narrow PCIe slot), with the agent's reason. It counts
+    /// as capacity; where others will do they are preferred.
+    Degraded(Name),
     /// Must not be given to new pods, with the agent's reason.
     Unhealthy(Name),
+}
+
+impl Health {
+    /// Whether new pods may get the GPU.
+    pub fn usable(&self) -> bool {
+        match self {
+            Health::Healthy | Health::Degraded(_) => true,
+            Health::Unhealthy(_) => false,
+        }
+    }
 }
 
 impl Inventory {

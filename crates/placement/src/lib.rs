@@ -19,6 +19,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod affinity;
 pub mod audit;
 mod cluster;
 pub mod devices;
@@ -26,7 +27,7 @@ mod effect;
 mod event;
 pub mod explain;
 pub mod extras;
-mod fleet;
+pub mod fleet;
 pub mod gang;
 pub mod ids;
 pub mod inventory;
@@ -47,6 +48,7 @@ pub mod score;
 pub mod selector;
 mod settings;
 pub mod shared_map;
+pub mod spread;
 pub mod taint;
 pub mod time;
 mod view;

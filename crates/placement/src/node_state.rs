@@ -17,6 +17,7 @@ use crate::node::Node;
 use crate::pod::Pod;
 use crate::refusal::Refusal;
 use crate::resources::{Resource, Resources};
+use crate::score::load::dirty;
 use crate::taint::untolerated;
 
 /// A node and its free capacity.
@@ -32,11 +33,18 @@ pub struct NodeState {
     pub purposes: Vec<Name>,
     /// What new pods may take.
     pub free: Resources,
+    /// Model of its GPUs as `nvidia.com/gpu.product` says it, else as its agent does with dashes for spaces; empty if
+    /// neither does, or if its GPUs differ.
+    pub model: Name,
     /// Positions in the inventory of GPUs that are healthy and assumed to be with nobody; at least as many as are free.
     pub free_gpus: Vec<usize>,
     /// What its device plugin may hand out; `None` if that is not known. Set by the cluster, which knows the kinds of
     /// machines.
     pub devices: Option<Devices>,
+    /// How many of the free GPUs are degraded, at most.
+    pub degraded_gpus: u64,
+    /// How many of the free GPUs are in use although nobody is known to have them.
+    pub dirty_gpus: u64,
 }
 
 impl NodeState {
@@ -54,10 +62,25 @@ impl NodeState {
             free_gpus = unclaimed_healthy(inventory, &account);
         }
         let free = whole.minus(account.claimed);
-        NodeState { node, inventory, account, purposes, free, free_gpus, devices: None }
+        let model = model(&node, inventory.as_deref());
+        let seen = inventory.as_deref();
+        let degraded_gpus = seen.map_or(0, |inventory| degraded(inventory, &free_gpus)).min(free.gpus);
+        let dirty_gpus = seen.map_or(0, |inventory| dirty(inventory, &free_gpus, free.gpus));
+        NodeState {
+            node,
+            inventory,
+            account,
+            purposes,
+            free,
+            model,
+            free_gpus,
+            devices: None,
+            degraded_gpus,
+            dirty_gpus,
+        }
     }
 
-    /// GPUs that are allocatable and healthy, claimed or not.
+    /// GPUs that are allocatable and usable, claimed or not.
     pub fn usable_gpus(&self) -> u64 {
         let allocatable = self.node.allocatable.gpus;
         self.inventory.as_deref().map_or(allocatable, |inventory| allocatable.min(healthy(inventory)))
@@ -70,13 +93,23 @@ impl NodeState {
 
     /// Why no pod like this may go here whatever is free, apart from pools.
     pub fn excludes(&self, pod: &Pod) -> bool {
-        let c = &pod.constraints;
         self.node.cordoned
-            || untolerated(&self.node.taints, &c.tolerations).is_some()
-            || !crate::selector::has_labels(&c.node_selector, &self.node.labels)
-            || c.required
+            || untolerated(&self.node.taints, &pod.constraints.tolerations).is_some()
+            || !self.admits(pod)
+    }
+
+    /// Whether the pod's node selector and required node affinity admit it.
+    pub fn admits(&self, pod: &Pod) -> bool {
+        let c = &pod.constraints;
+        crate::selector::has_labels(&c.node_selector, &self.node.labels)
+            && c.required
                 .as_ref()
-                .is_some_and(|terms| !terms.iter().any(|t| t.admits(&self.node.name, &self.node.labels)))
+                .is_none_or(|terms| terms.iter().any(|t| t.admits(&self.node.name, &self.node.labels)))
+    }
+
+    /// Whether its GPUs are of a model that the pod may use.
+    pub fn model_suits(&self, pod: &Pod) -> bool {
+        !pod.wants_gpus() || pod.gpu_models.is_empty() || pod.gpu_models.contains(&self.model)
     }
 
     /// Sum of the weights of the pod's preferred node affinity that this node meets.
@@ -147,13 +180,28 @@ impl NodeState {
     }
 }
 
+/// Label of NVIDIA's GPU feature discovery.
+const MODEL_LABEL: &str = "nvidia.com/gpu.product";
+
+fn model(node: &Node, inventory: Option<&Inventory>) -> Name {
+    if let Some(model) = node.labels.get(MODEL_LABEL) {
+        return model.clone();
+    }
+    let gpus = inventory.map_or(&[][..], |inventory| &inventory.gpus);
+    let first = gpus.first().filter(|first| gpus.iter().all(|gpu| gpu.model == first.model));
+    first.map_or("".into(), |gpu| Name::from(gpu.model.as_str().replace(' ', "-").as_str()))
+}
+
+fn degraded(inventory: &Inventory, gpus: &[usize]) -> u64 {
+    let is = |at: &&usize| inventory.gpus.get(**at).is_some_and(|g| matches!(g.health, Health::Degraded(_)));
+    gpus.iter().filter(is).count() as u64
+}
+
 fn unclaimed_healthy(inventory: &Inventory, account: &Account) -> Vec<usize> {
     let gpus = inventory.gpus.iter().enumerate();
-    gpus.filter(|(_, g)| g.health == Health::Healthy && !account.gpus.contains_key(&g.uuid))
-        .map(|(i, _)| i)
-        .collect()
+    gpus.filter(|(_, g)| g.health.usable() && !account.gpus.contains_key(&g.uuid)).map(|(i, _)| i).collect()
 }
 
 fn healthy(inventory: &Inventory) -> u64 {
-    inventory.gpus.iter().filter(|g| g.health == Health::Healthy).count() as u64
+    inventory.gpus.iter().filter(|g| g.health.usable()).count() as u64
 }

@@ -6,13 +6,19 @@
 //! worker's place. A class uses the nodes that the pods and pools prefer, and among those the narrowest domain that
 //! takes all its members with least left over (`near`), so a gang is close together, uses few nodes and leaves large
 //! holes whole. Required and preferred levels choose the domain for the whole gang first (`scope`).
-//! Greedy per class, deterministic: every order ends in the node's name.
+//! Greedy per class, deterministic: every order ends in the node's name. A mixed gang that does not fit so is given a
+//! second thought (`orders`); one that rules among pods concern is placed member by member (`ruled`).
 
 mod diagnose;
 mod draft;
 mod making;
+mod models;
 mod near;
+mod neighbours;
+mod orders;
+mod ruled;
 mod scope;
+mod search;
 mod split;
 mod standing;
 mod volumes;
@@ -24,7 +30,6 @@ use core::cmp::Reverse;
 
 use crate::fleet::Terrain;
 use crate::ids::{GpuUuid, Name, NodeName, PodUid};
-use crate::level::Level;
 use crate::node_state::NodeState;
 use crate::pod::{Membership, Pod};
 use crate::pool::{PoolRule, Strength, rule_for};
@@ -34,6 +39,8 @@ use crate::score::{self, Tie};
 use crate::shared_map::SharedMap;
 use draft::Draft;
 use making::Class;
+pub(crate) use models::listed;
+pub use neighbours::Neighbourhood;
 
 /// A place for one pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,10 +66,14 @@ pub struct Site<'a> {
     pub pvcs: &'a SharedMap<PvcName, Arc<Pvc>>,
     /// Claims for one pod at a time that pods outside this gang have.
     pub pvcs_in_use: &'a BTreeSet<PvcName>,
-    /// Levels of the topology, the widest first.
-    pub levels: &'a [Level],
+    /// The domains that exactly these nodes form; without it each host is by itself.
+    pub terrain: Option<&'a Terrain>,
     /// Role and node of members that have their place for good.
     pub bound: &'a [(Name, NodeName)],
+    /// Pods with a place, where rules among pods concern the gang.
+    pub neighbours: Option<&'a Neighbourhood>,
+    /// GPU models that GPU members may use; all of them if `None`.
+    pub models: Option<&'a BTreeSet<Name>>,
 }
 
 static NO_NODES: BTreeSet<NodeName> = BTreeSet::new();
@@ -78,9 +89,19 @@ impl<'a> Site<'a> {
             excluded: &NO_NODES,
             pvcs: &NO_PVCS,
             pvcs_in_use: &NONE_IN_USE,
-            levels: &[],
+            terrain: None,
             bound: &[],
+            neighbours: None,
+            models: None,
         }
+    }
+}
+
+impl Site<'_> {
+    /// Positions of the nodes on which the gang is already.
+    fn home(&self) -> BTreeSet<usize> {
+        let at = |node: &NodeName| self.nodes.binary_search_by(|s| s.node.name.cmp(node)).ok();
+        self.bound.iter().filter_map(|(_, node)| at(node)).collect()
     }
 }
 
@@ -90,6 +111,10 @@ impl<'a> Site<'a> {
 /// The refusal says what is missing on the nodes that the gang may use.
 pub fn plan(site: Site<'_>, members: &[Arc<Pod>]) -> Result<Vec<Placement>, Refusal> {
     volumes::check(site, members)?;
+    models::on_one_model(site, members, |site| plan_in_one_zone(site, members))
+}
+
+fn plan_in_one_zone(site: Site<'_>, members: &[Arc<Pod>]) -> Result<Vec<Placement>, Refusal> {
     let zones = volumes::outside_each_zone(site, members);
     let mut tries = zones.iter().map(|outside| plan_within(Site { excluded: outside, ..site }, members));
     let Some(first) = tries.next() else { return plan_within(site, members) };
@@ -99,11 +124,32 @@ pub fn plan(site: Site<'_>, members: &[Arc<Pod>]) -> Result<Vec<Placement>, Refu
 
 fn plan_within(site: Site<'_>, members: &[Arc<Pod>]) -> Result<Vec<Placement>, Refusal> {
     let groups = classes(site, members);
-    let terrain = Terrain::new(site.nodes, site.levels);
-    let standings = scope::standings(site, &terrain, &groups);
+    let flat;
+    let terrain = if let Some(terrain) = site.terrain {
+        terrain
+    } else {
+        flat = Terrain::new(site.nodes, &[]);
+        &flat
+    };
+    if site.neighbours.is_some() {
+        return ruled::plan_ruled(site, terrain, members, &groups);
+    }
+    plan_freely(site, terrain, members, &groups)
+}
+
+/// Places a gang that no rule among pods concerns.
+fn plan_freely(
+    site: Site<'_>,
+    terrain: &Terrain,
+    members: &[Arc<Pod>],
+    groups: &[Vec<&Arc<Pod>>],
+) -> Result<Vec<Placement>, Refusal> {
+    let standings = scope::standings(site, terrain, groups);
     let class = |(members, standing)| Class { members, standing };
     let classes: Vec<Class<'_>> = groups.iter().map(Vec::as_slice).zip(&standings).map(class).collect();
-    scope::place_all(site, &terrain, members, &classes)
+    scope::place_all(site, terrain, members, &classes).or_else(|refusal| {
+        orders::another_way(site, terrain, members, groups, &classes, &refusal).ok_or(refusal)
+    })
 }
 
 /// A node that a pod may use, whatever is free there.
@@ -134,6 +180,7 @@ fn eligible(site: Site<'_>, pod: &Pod) -> Vec<Candidate> {
         let outside_pool = rule.is_some_and(|r| !s.purposes.contains(&r.purpose));
         let out = (outside_pool && required) || site.excluded.contains(&s.node.name) || s.excludes(pod);
         let out = out || out_of_reach(site.pvcs, pod, &s.node).is_some();
+        let out = out || (pod.wants_gpus() && site.models.is_some_and(|models| !models.contains(&s.model)));
         let gpus_unused = !pod.wants_gpus() && s.has_gpus();
         let wish = || Wish { outside_pool, gpus_unused, preference: Reverse(s.preference(pod)) };
         (!out).then(|| Candidate { wish: wish(), tie: score::tie(s, pod), at })
@@ -169,6 +216,8 @@ pub(crate) fn alike(rules: &[PoolRule], a: &Pod, b: &Pod) -> bool {
         && a.extras == b.extras
         && a.split_gpus == b.split_gpus
         && a.constraints == b.constraints
+        && a.neighbours == b.neighbours
+        && a.gpu_models == b.gpu_models
         && a.pvcs == b.pvcs
         && a.topology == b.topology
         && (!a.topology.role.is_some() || rank(a).0 == rank(b).0)

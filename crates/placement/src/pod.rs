@@ -7,6 +7,7 @@
 
 use alloc::vec::Vec;
 
+use crate::affinity::Neighbours;
 use crate::extras::Extras;
 use crate::ids::{Epoch, GangId, GpuUuid, Name, NodeName, PodUid};
 use crate::level::Topology;
@@ -46,6 +47,11 @@ pub struct Pod {
     pub constraints: Constraints,
     /// How near to each other it wishes its gang and its role.
     pub topology: Topology,
+    /// What it requires of the pods around it.
+    pub neighbours: Neighbours,
+    /// GPU models that it may run on, the one wanted most first, as in the node label `nvidia.com/gpu.product`; empty
+    /// if any will do.
+    pub gpu_models: Vec<Name>,
     /// PersistentVolumeClaims that it mounts, those of its ephemeral volumes included; sorted, each once.
     pub pvcs: Vec<PvcName>,
     /// Rules of this pod that the planner does not model.
@@ -184,6 +190,14 @@ impl Pod {
             && !self.terminating
             && self.scheduler == Scheduler::Ours
             && self.gate != Gate::Foreign
+    }
+
+    /// Its role; empty where it has none.
+    pub fn role(&self) -> Name {
+        match &self.membership {
+            Membership::Member(member) => member.role.clone(),
+            Membership::Single | Membership::Unknown(_) => Name::from(""),
+        }
     }
 
     /// Whether it asks for at least one GPU.

@@ -5,6 +5,7 @@
 //! changes re-wakes its own pod without back-off (kube-scheduler 1.32 and later). [`Refusal::sentence`] has
 //! the numbers and is for people.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 
@@ -74,6 +75,26 @@ pub enum Refusal {
         /// The port.
         port: HostPort,
     },
+    /// A rule about other pods keeps a member from every node with room.
+    Neighbours {
+        /// The rule.
+        rule: NeighbourRule,
+        /// Its topology key.
+        key: Name,
+        /// Nodes with room from which it keeps the member.
+        nodes: u64,
+        /// Members that found a place.
+        fits: u64,
+        /// Members to be placed.
+        pods: u64,
+    },
+    /// The gang fits on none of the GPU models that it may use.
+    NoGpuModel {
+        /// The models tried, in order; empty if the members do not agree on one.
+        tried: Name,
+        /// Why not on the first one.
+        why: Option<Box<Refusal>>,
+    },
     /// No node matches the pod's nodeSelector, node affinity or tolerations.
     NoEligibleNode {
         /// Nodes looked at.
@@ -133,6 +154,19 @@ pub enum Refusal {
     BindFailed(Name),
 }
 
+/// A rule about other pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NeighbourRule {
+    /// Required pod affinity.
+    Near,
+    /// Required pod anti-affinity.
+    Apart,
+    /// Required anti-affinity of a pod that has a place already.
+    Unwelcome,
+    /// Topology spread, `DoNotSchedule`.
+    Spread,
+}
+
 /// What is the matter with a PersistentVolumeClaim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum VolumeFault {
@@ -168,6 +202,8 @@ impl Refusal {
             Refusal::Fragmented { .. } => "Fragmented",
             Refusal::InsufficientExtended { .. } => "InsufficientExtendedResource",
             Refusal::PortTaken { .. } => "HostPortTaken",
+            Refusal::Neighbours { rule, .. } => rule.label(),
+            Refusal::NoGpuModel { .. } => "NoGpuModel",
             Refusal::NoEligibleNode { .. } => "NoEligibleNode",
             Refusal::UnknownLevel { .. } => "UnknownTopologyLevel",
             Refusal::NoDomain { .. } => "NoTopologyDomain",
@@ -214,6 +250,11 @@ impl Refusal {
             Refusal::PortTaken { port: HostPort { protocol, port } } => format!(
                 "Each pod needs the host port {port}/{protocol} on a node of its own, and too few nodes with room have it free."
             ),
+            Refusal::Neighbours { rule, key, nodes, fits, pods } => format!(
+                "{fits} of {pods} pods have a place; {nodes} nodes with room for the next one are ruled out by {} by {key}.",
+                rule.words()
+            ),
+            Refusal::NoGpuModel { tried, why } => no_model(tried, why.as_deref()),
             Refusal::NoEligibleNode { nodes } => format!(
                 "None of {nodes} nodes matches the pod's node selector, node affinity and tolerations, or all are cordoned."
             ),
@@ -247,6 +288,26 @@ impl Refusal {
     /// What kube-scheduler is told: constant per state. `gang` names the gang that the pod belongs to.
     pub fn message(&self, gang: Option<&GangId>) -> String {
         gang.map_or_else(|| format!("{MARK}{}", self.label()), |g| format!("{MARK}{} ({g})", self.label()))
+    }
+}
+
+impl NeighbourRule {
+    fn label(self) -> &'static str {
+        match self {
+            NeighbourRule::Near => "PodAffinity",
+            NeighbourRule::Apart => "PodAntiAffinity",
+            NeighbourRule::Unwelcome => "PodAntiAffinityOfOthers",
+            NeighbourRule::Spread => "TopologySpread",
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            NeighbourRule::Near => "its pod affinity",
+            NeighbourRule::Apart => "its pod anti-affinity",
+            NeighbourRule::Unwelcome => "the anti-affinity of pods that are there or planned there",
+            NeighbourRule::Spread => "its topology spread constraint",
+        }
     }
 }
 
@@ -289,6 +350,21 @@ fn owner_sentence(fault: &OwnerFault) -> String {
         }
         OwnerFault::Cycle(owner) => format!("The owners of the pod go in a circle at {owner}."),
         OwnerFault::Malformed(what) => format!("The gang's description is malformed: {what}"),
+    }
+}
+
+fn no_model(tried: &Name, why: Option<&Refusal>) -> String {
+    match why {
+        Some(why) => {
+            format!(
+                "The gang fits on none of the GPU models it may use ({tried}). On the first: {}",
+                why.sentence()
+            )
+        }
+        None if tried.as_str().is_empty() => {
+            "The members name GPU models, and none of them is named by all.".into()
+        }
+        None => format!("The node's GPUs are none of the models that the pod may use ({tried})."),
     }
 }
 

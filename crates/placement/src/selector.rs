@@ -23,7 +23,7 @@ pub struct Term {
 }
 
 /// One `key operator values`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Requirement {
     /// Label key, or field path.
     pub key: Name,
@@ -33,8 +33,8 @@ pub struct Requirement {
     pub values: Vec<Name>,
 }
 
-/// Node selector operators of `core/v1`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Node selector operators of `core/v1`; pods are selected by the first four.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operator {
     /// The label is one of the values.
     In,

@@ -164,6 +164,10 @@ fn single_may_use(state: Option<&NodeState>, pod: &Pod, rule: Option<&PoolRule>)
     if required.is_some_and(|r| !state.purposes.contains(&r.purpose)) {
         return Err(Refusal::PoolMismatch);
     }
+    if !state.model_suits(pod) {
+        let tried = crate::planner::listed(&pod.gpu_models);
+        return Err(Refusal::NoGpuModel { tried, why: None });
+    }
     // Without holds kube-scheduler's own count of CPU and memory is as good as ours.
     let reserved = state.account.held.pods > 0;
     if pod.wants_gpus() || reserved { state.room_for(pod) } else { Ok(()) }

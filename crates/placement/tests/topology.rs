@@ -1,12 +1,19 @@
 //! Nearness across nodes: levels, what gangs and roles require and prefer, order of ranks; and random trees, small
 //! enough to look at every choice of nodes. `MUSTER_TREES=10000` looks at more of them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test may fail, and its numbers are small"
+)]
+
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use muster_placement::Refusal;
+use muster_placement::fleet::Terrain;
 use muster_placement::ids::{Name, NodeName};
 use muster_placement::ledger::Account;
 use muster_placement::level::{Level, Nearness, Topology, well_known};
@@ -49,7 +56,7 @@ fn of_role(level: &str) -> Topology {
 
 /// Nodes in order of members.
 fn places(nodes: &[Arc<NodeState>], levels: &[Level], members: &[Arc<Pod>]) -> Result<Vec<String>, Refusal> {
-    let placed = plan(Site { levels, ..Site::new(nodes) }, members)?;
+    let placed = plan(Site { terrain: Some(&Terrain::new(nodes, levels)), ..Site::new(nodes) }, members)?;
     Ok(in_order(&placed, members))
 }
 
@@ -175,7 +182,8 @@ fn a_gang_that_is_partly_bound_grows_where_it_is() {
     let grow = |on: &str, more: u32, topology: &Topology| {
         let bound = [(Name::from("worker"), NodeName::from(on))];
         let members = workers(more, 8, topology);
-        plan(Site { levels: &levels, bound: &bound, ..Site::new(&nodes) }, &members)
+        let terrain = Terrain::new(&nodes, &levels);
+        plan(Site { terrain: Some(&terrain), bound: &bound, ..Site::new(&nodes) }, &members)
             .map(|p| in_order(&p, &members))
     };
     // The tightest host of the cluster is not where the gang is.
@@ -231,7 +239,7 @@ struct Tree {
 }
 
 fn tree(draw: &mut Draw) -> Tree {
-    let levels = levels(&["zone", "block", "rack"][..1 + draw.below(3) as usize]);
+    let levels = levels(&["zone", "block", "rack"][..=draw.below(3) as usize]);
     let (mut nodes, mut free) = (Vec::new(), Vec::new());
     for at in 0..2 + draw.below(11) {
         let label =

@@ -122,7 +122,7 @@ impl Story {
         for node in nodes() {
             story.tell(Event::NodeSeen(Box::new(node)));
         }
-        let roles = vec![(Name::from("worker"), 2)];
+        let roles = vec![muster_placement::gang::Role::whole("worker", 2)];
         let spec = muster_placement::gang::GangSpec { id: gang_id("job"), roles, size: Ok(2), min: 2 };
         story.tell(Event::GangSeen(spec));
         for pod in gang(2, 4) {

@@ -140,7 +140,7 @@ fn check_gpu(at: usize, gpu: &Gpu) -> Result<(), DecodeError> {
     identity(|| format!("gpus[{at}].uuid"), &gpu.uuid)?;
     bounded(|| format!("gpus[{at}].model"), &gpu.model)?;
     bounded(|| format!("gpus[{at}].pci_address"), &gpu.pci_address)?;
-    if let Health::Unhealthy { reason } = &gpu.health {
+    if let Health::Unhealthy { reason } | Health::Degraded { reason } = &gpu.health {
         bounded(|| format!("gpus[{at}].health.reason"), reason)?;
     }
     if gpu.utilisation_percent > 100 {

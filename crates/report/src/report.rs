@@ -115,6 +115,14 @@ pub enum Health {
         /// Why, for people: `XID 79: GPU has fallen off the bus`.
         reason: String,
     },
+    /// Works, but not at its best; new pods may get it where no better one will do.
+    Degraded {
+        /// Why, for people: `clocks are held back by heat`.
+        reason: String,
+    },
+    /// A state that this build does not know: an agent may be newer than the extender.
+    #[serde(other)]
+    Other,
 }
 
 /// The bytes of a report.

@@ -32,7 +32,7 @@ pub(super) fn cells<'v>(state: &NodeState, claims: &[(&'v PodUid, &'v Claim)]) -
     let count = gpus.len().max(allocatable.min(GPUS_PER_NODE_MAX));
     let mut owners = vec![None; count];
     let unnamed = name(state, claims, &mut owners);
-    let sick = |at: usize| gpus.get(at).is_some_and(|gpu| gpu.health != Health::Healthy);
+    let sick = |at: usize| gpus.get(at).is_some_and(|gpu| !gpu.health.usable());
     let mut nobodys: Vec<usize> = (0..count).filter(|at| matches!(owners.get(*at), Some(None))).collect();
     nobodys.sort_by_key(|at| sick(*at));
     for (at, owner) in nobodys.into_iter().zip(unnamed) {

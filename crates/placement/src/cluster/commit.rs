@@ -133,7 +133,9 @@ impl Cluster {
         let census = self.census(gang);
         let waiting = arrived.iter().filter(|u| self.pods.get(*u).is_some_and(|s| !s.binding)).count() as u64;
         let min = gang.size(&census, true).map_or(u64::MAX, |(_, min)| min);
-        if !plan.open && census.settled.saturating_add(waiting) < min {
+        let enough = census.settled.saturating_add(waiting) >= min
+            && self.missing_of_roles(gang, &census, &arrived) == 0;
+        if !plan.open && !enough {
             return;
         }
         let published = |uid| self.pods.get(uid).is_some_and(|s| s.published);

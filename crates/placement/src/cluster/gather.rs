@@ -57,11 +57,13 @@ impl Cluster {
             Err(refusal) => return (Phase::Gathering, Some(refusal)),
         };
         let have = census.settled.saturating_add(census.pending.len() as u64);
-        if have >= min && !census.pending.is_empty() {
+        let missing = self.missing_of_roles(gang, &census, &census.pending);
+        if have >= min && missing == 0 && !census.pending.is_empty() {
             return (Phase::Waiting, Some(Refusal::Queued));
         }
-        let gated = census.live() >= min;
-        let refusal = if gated { Refusal::GatedBy } else { Refusal::WaitingForMembers { have, need: min } };
+        let need = min.max(have.saturating_add(missing));
+        let gated = census.live() >= need;
+        let refusal = if gated { Refusal::GatedBy } else { Refusal::WaitingForMembers { have, need } };
         (Phase::Gathering, Some(refusal))
     }
 
@@ -116,8 +118,11 @@ impl Cluster {
         let census = self.census(gang);
         let have = census.settled.saturating_add(plan.places.len() as u64);
         match gang.size(&census, true) {
-            Ok((_, need)) if have < need => Some(Refusal::WaitingForMembers { have, need }),
-            Ok(_) => None,
+            Ok((_, min)) => {
+                let missing = self.missing_of_roles(gang, &census, plan.places.keys());
+                let need = min.max(have.saturating_add(missing));
+                (have < need).then_some(Refusal::WaitingForMembers { have, need })
+            }
             Err(refusal) => Some(refusal),
         }
     }
@@ -128,9 +133,7 @@ impl Cluster {
         let gpus_healthy = self.ledger.claim(&pod.uid).is_none_or(|claim| {
             claim.gpus.iter().all(|uuid| {
                 let inventory = state.inventory.as_deref();
-                inventory
-                    .and_then(|i| i.gpus.get(i.index_of(uuid)?))
-                    .is_some_and(|g| g.health == crate::inventory::Health::Healthy)
+                inventory.and_then(|i| i.gpus.get(i.index_of(uuid)?)).is_some_and(|g| g.health.usable())
             })
         });
         gpus_healthy

@@ -32,6 +32,7 @@ impl Cluster {
         if let Some(left) = old.as_ref().and_then(|o| o.gang.clone()).filter(|g| Some(g) != gang.as_ref()) {
             self.leave(&left, &uid);
         }
+        self.follow_neighbour(&pod, old.as_ref().map(|old| old.pod.as_ref()));
         let pod = Arc::new(pod);
         let mut entry = match old {
             Some(old) => PodState { pod: pod.clone(), gang, ..PodState::clone(&old) },
@@ -78,6 +79,7 @@ impl Cluster {
 
     pub(super) fn pod_gone(&mut self, uid: &PodUid, effects: &mut Vec<Effect>) {
         self.unclaim(uid);
+        self.apart.remove(uid);
         if let Some(entry) = self.pods.remove(uid)
             && let Some(gang) = &entry.gang
         {
@@ -187,6 +189,7 @@ impl Cluster {
 
     pub(super) fn configured(&mut self, settings: Settings) {
         self.settings = Arc::new(settings);
+        self.terrain = None;
         let names: Vec<NodeName> = self.nodes.keys().cloned().collect();
         for name in names {
             self.touch(&name);

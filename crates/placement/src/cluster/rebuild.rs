@@ -25,7 +25,8 @@ impl Cluster {
                 pending.iter().map(|p| p.stamp.as_ref().map(|s| s.epoch)).collect();
             let whole = gang
                 .size(&census, true)
-                .is_ok_and(|(_, min)| census.settled.saturating_add(pending.len() as u64) >= min);
+                .is_ok_and(|(_, min)| census.settled.saturating_add(pending.len() as u64) >= min)
+                && self.missing_of_roles(gang, &census, &census.pending) == 0;
             match (epochs.first(), epochs.len()) {
                 (Some(Some(epoch)), 1) if whole => plans.push((*epoch, gang.id.clone(), pending)),
                 _ => stale.extend(pending.into_iter().filter(|p| p.stamp.is_some())),

@@ -6,18 +6,21 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use super::Cluster;
+use super::elastic::{in_order_of_need, plan_most};
 use crate::effect::{Effect, News};
 use crate::event::Outcome;
+use crate::fleet::Terrain;
 use crate::gang::{Gang, Phase, Plan};
 use crate::ids::{Epoch, GangId, PodUid};
 use crate::ledger::{Claim, ClaimKind};
 use crate::node_state::NodeState;
-use crate::planner::{Placement, Site, alike, plan};
+use crate::planner::{Placement, Site, alike};
 use crate::pod::{Gate, Pod, Stamp};
 use crate::pod_state::PodState;
 use crate::pvc;
 use crate::queue::Turn;
 use crate::refusal::Refusal;
+use crate::spread::Spread;
 use crate::time::Time;
 
 impl Cluster {
@@ -39,8 +42,9 @@ impl Cluster {
         let mut failed: Vec<(Arc<Pod>, Refusal)> = Vec::new();
         for turn in turns {
             let single = self.single_of(&turn.gang);
+            let certain = |pod: &&Arc<Pod>| !self.may_differ(pod);
             let like = |pod: &Arc<Pod>| failed.iter().find(|(f, _)| alike(&self.settings.rules, f, pod));
-            if let Some((_, refusal)) = single.as_ref().and_then(like) {
+            if let Some((_, refusal)) = single.as_ref().filter(certain).and_then(like) {
                 let refusal = refusal.clone();
                 self.fail(&turn.gang, refusal, now, effects);
                 continue;
@@ -63,34 +67,37 @@ impl Cluster {
         Some(Turn { priority: Reverse(priority), created, gang: gang.id.clone() })
     }
 
-    /// Plans one gang: all waiting members, else as many as its minimum needs, else nothing. Returns why not.
+    /// Plans one gang: all waiting members, else as many as fit if they make up its minima, else nothing. Returns why
+    /// not.
     fn plan_gang(&mut self, id: &GangId, now: Time, effects: &mut Vec<Effect>) -> Option<Refusal> {
         let gang = self.gangs.get(id)?;
         let census = self.census(gang);
         let (_, min) = gang.size(&census, true).ok()?;
         let mut members: Vec<Arc<Pod>> =
             census.pending.iter().filter_map(|u| self.pods.get(u)).map(|s| s.pod.clone()).collect();
+        let needed = in_order_of_need(gang, &census, min, &mut members);
         let excluded: BTreeSet<_> = gang.excluded.keys().cloned().collect();
         let nodes: Vec<Arc<NodeState>> = self.nodes.values().cloned().collect();
         let settings = self.settings.clone();
+        let terrain =
+            self.terrain.clone().unwrap_or_else(|| Arc::new(Terrain::new(&nodes, &settings.levels)));
         let in_use = pvc::in_use(&self.pods, &self.pvcs, &members);
         let bound = gang.places(&self.pods);
+        let neighbours = self.neighbourhood(&members);
         let site = Site {
             nodes: &nodes,
             rules: &settings.rules,
             excluded: &excluded,
             pvcs: &self.pvcs,
             pvcs_in_use: &in_use,
-            levels: &settings.levels,
+            terrain: Some(&terrain),
             bound: &bound,
+            neighbours: neighbours.as_ref(),
+            models: None,
         };
-        let needed = usize::try_from(min.saturating_sub(census.settled)).unwrap_or(usize::MAX).max(1);
-        let mut result = plan(site, &members);
-        if result.is_err() && needed < members.len() {
-            members.sort_by_key(|p| (Reverse(p.request), p.created, p.uid.clone()));
-            members.truncate(needed);
-            result = plan(site, &members).or(result);
-        }
+        let result = plan_most(site, &members, needed);
+        self.awaits_neighbours |= result.is_err() && neighbours.is_some();
+        self.terrain = Some(terrain);
         match result {
             Ok(placements) => {
                 self.release(id, &placements, effects);
@@ -117,8 +124,9 @@ impl Cluster {
             state.verdict_at_release.clone_from(&state.pod.verdict);
             state.refused_since = None;
             let pod = state.pod.clone();
-            let narrow =
-                pod.gate == Gate::Ours && pod.controlled && pod.unmodelled.is_empty() && volumes_settled;
+            let judged_alike = !pod.neighbours.spread.iter().any(Spread::changes_when_narrowed);
+            let modelled = pod.unmodelled.is_empty() && volumes_settled && judged_alike;
+            let narrow = pod.gate == Gate::Ours && pod.controlled && modelled;
             state.narrowed |= narrow;
             effects.push(Effect::Release { pod, stamp, narrow });
         }

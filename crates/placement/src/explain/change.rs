@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 
 use super::request::Request;
 use super::{Holder, holder};
+use crate::fleet::Terrain;
 use crate::gang::{Gang, Phase};
 use crate::ids::{GpuUuid, Name, NodeName};
 use crate::inventory::{Health, Inventory};
@@ -137,13 +138,16 @@ struct Trial<'v> {
     view: &'v View,
     gang: &'v Gang,
     request: Request,
+    /// No change moves a node.
+    terrain: Terrain,
 }
 
 impl<'v> Trial<'v> {
     /// Nothing unless the gang waits for nothing but room.
     fn new(view: &'v View, gang: &'v Gang) -> Option<Trial<'v>> {
         let request = (gang.phase == Phase::Waiting).then(|| Request::of(view, gang))??;
-        Some(Trial { view, gang, request })
+        let terrain = Terrain::new(&view.nodes, &view.settings.levels);
+        Some(Trial { view, gang, request, terrain })
     }
 
     fn fits(&self, nodes: &[Arc<NodeState>], rules: &[PoolRule], request: &Request) -> bool {
@@ -152,8 +156,9 @@ impl<'v> Trial<'v> {
             excluded: &request.excluded,
             pvcs: &self.view.pvcs,
             pvcs_in_use: &request.pvcs_in_use,
-            levels: &self.view.settings.levels,
+            terrain: Some(&self.terrain),
             bound: &request.bound,
+            neighbours: request.neighbours.as_ref(),
             ..Site::new(nodes)
         };
         let all = plan(site, &request.members).is_ok();
@@ -313,7 +318,7 @@ fn first_sick(state: &NodeState) -> Option<(usize, Name)> {
     let gpus = state.inventory.as_deref()?.gpus.iter().enumerate();
     let mut sick = gpus.filter_map(|(at, gpu)| match &gpu.health {
         Health::Unhealthy(why) => Some((at, why.clone())),
-        Health::Healthy => None,
+        Health::Healthy | Health::Degraded(_) => None,
     });
     sick.next()
 }

@@ -3,10 +3,11 @@
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 
+use crate::cluster::in_order_of_need;
 use crate::gang::{Census, Gang};
 use crate::ids::{Name, NodeName};
+use crate::planner::Neighbourhood;
 use crate::pod::Pod;
 use crate::pvc::{PvcName, in_use};
 use crate::view::View;
@@ -24,6 +25,8 @@ pub(super) struct Request {
     pub(super) bound: Vec<(Name, NodeName)>,
     /// Nodes left out for this gang.
     pub(super) excluded: BTreeSet<NodeName>,
+    /// Placed pods that rules among pods concern.
+    pub(super) neighbours: Option<Neighbourhood>,
     /// Claims for one pod at a time that others have.
     pub(super) pvcs_in_use: BTreeSet<PvcName>,
 }
@@ -35,17 +38,22 @@ impl Request {
         let (_, min) = gang.size(&census, true).ok()?;
         let pods = census.pending.iter().filter_map(|uid| view.pods.get(uid));
         let mut members: Vec<Arc<Pod>> = pods.map(|state| state.pod.clone()).collect();
-        members.sort_by_key(|pod| (Reverse(pod.request), pod.created, pod.uid.clone()));
-        let needed = usize::try_from(min.saturating_sub(census.settled)).unwrap_or(usize::MAX).max(1);
+        let needed = in_order_of_need(gang, &census, min, &mut members);
         let pvcs_in_use = in_use(&view.pods, &view.pvcs, &members);
         let excluded = gang.excluded.keys().cloned().collect();
         let needed = needed.min(members.len());
+        let placed = || {
+            let claims = view.claims.iter();
+            claims.filter_map(|(uid, claim)| Some((&claim.node, &view.pods.get(uid)?.pod)))
+        };
+        let neighbours = Neighbourhood::of(&members, placed().map(|(_, pod)| pod), placed());
         (!members.is_empty()).then_some(Request {
             members,
             needed,
             settled: census.settled,
             bound: gang.places(&view.pods),
             excluded,
+            neighbours,
             pvcs_in_use,
         })
     }

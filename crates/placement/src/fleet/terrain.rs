@@ -23,7 +23,7 @@ pub(crate) struct Domain {
 
 /// The domains of some nodes.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Terrain {
+pub struct Terrain {
     /// Levels that a node carries, the widest first; level `n` has depth `n + 1`.
     levels: Vec<Level>,
     /// Position among the nodes, by place.
@@ -45,7 +45,7 @@ struct Layer {
 
 impl Terrain {
     /// Orders nodes, given by name, by their domains.
-    pub(crate) fn new(nodes: &[Arc<NodeState>], levels: &[Level]) -> Terrain {
+    pub fn new(nodes: &[Arc<NodeState>], levels: &[Level]) -> Terrain {
         let carried = |level: &&Level| nodes.iter().any(|s| s.node.labels.contains_key(level.key.as_str()));
         let levels: Vec<Level> = levels.iter().filter(carried).cloned().collect();
         let columns: Vec<Vec<u32>> = levels.iter().map(|level| column(nodes, &level.key)).collect();

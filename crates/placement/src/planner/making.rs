@@ -19,6 +19,7 @@ use crate::refusal::Refusal;
 use core::cmp::Reverse;
 
 /// Members that are alike, in order of rank, and the room for them.
+#[derive(Clone, Copy)]
 pub(super) struct Class<'p> {
     pub(super) members: &'p [&'p Arc<Pod>],
     pub(super) standing: &'p Standing,

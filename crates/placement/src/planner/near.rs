@@ -92,7 +92,7 @@ impl Ground<'_> {
             return self.tightest_host(inside, wanted).into_iter().collect();
         }
         let mut found: Vec<_> = inside.filter_map(|i| Some((usize::MAX, fits(i)?, i))).collect();
-        found.sort();
+        found.sort_unstable();
         found
     }
 

@@ -1,13 +1,16 @@
 //! Required and preferred levels of a gang or a role: in which domains it is tried, and in which order.
 
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::making::{Class, Making, Stop, domains};
+use super::search::Group;
 use super::standing::Standing;
 use super::{Placement, Site, diagnose};
 use crate::fleet::{Domain, Terrain};
-use crate::ids::Name;
+use crate::ids::{Name, NodeName};
 use crate::level::Nearness;
 use crate::pod::Pod;
 use crate::refusal::Refusal;
@@ -63,7 +66,7 @@ pub(super) fn place_all(
         let mut making = Making::new(site, terrain, &bound);
         for class in classes {
             if let Err(stop) = making.place(class, within) {
-                return Err((making, class, stop));
+                return Err(Box::new((making, class, stop)));
             }
         }
         Ok(making.placements)
@@ -75,9 +78,11 @@ pub(super) fn place_all(
             return Ok(placements);
         }
     }
-    let anywhere = attempt(WHOLE).map_err(|(making, class, stop)| match stop {
-        Stop::Placed(placed) => diagnose::refusal(site, &making.draft, members, class.members, placed),
-        Stop::Refused(refusal) => refusal,
+    let anywhere = attempt(WHOLE).map_err(|stopped| match *stopped {
+        (making, class, Stop::Placed(placed)) => {
+            diagnose::refusal(site, &making.draft, members, class.members, placed)
+        }
+        (_, _, Stop::Refused(refusal)) => refusal,
     })?;
     let (Some(depth), Some(level)) = (reach.required.filter(|depth| *depth > 0), reach.required_name) else {
         return Ok(anywhere);
@@ -90,14 +95,40 @@ pub(super) fn place_all(
     let fits = fits.max_by_key(|(fits, domain)| (*fits, core::cmp::Reverse(*domain)));
     let fits = fits.map_or(0, |(fits, domain)| match attempt(domain) {
         // Each class would fit, but not all together.
-        Err((making, ..)) if fits == pods => making.placements.len() as u64,
+        Err(stopped) if fits == pods => stopped.0.placements.len() as u64,
         Ok(_) | Err(_) => fits,
     });
     Err(Refusal::NoDomain { level, fits, pods })
 }
 
+/// For each domain in which a search may place the gang, the nodes to leave out: one for all if it requires no level.
+pub(super) fn inside(site: Site<'_>, terrain: &Terrain, members: &[Arc<Pod>]) -> Vec<BTreeSet<NodeName>> {
+    let reach = Reach::of_gang(members, terrain).unwrap_or_default();
+    let Some(depth) = reach.required.filter(|depth| *depth > 0) else {
+        return [site.excluded.clone()].into();
+    };
+    let there: Vec<usize> = bound(site, terrain).iter().map(|(_, place)| *place).collect();
+    let outside = |domain: Domain| {
+        let range = terrain.range(domain);
+        let out = site.nodes.iter().enumerate().filter(|(at, _)| !range.contains(&terrain.place(*at)));
+        out.map(|(_, state)| state.node.name.clone()).chain(site.excluded.iter().cloned()).collect()
+    };
+    domains(terrain, WHOLE, depth, &there).into_iter().map(outside).collect()
+}
+
+/// Whether the members of each role that requires a level are in one domain of it.
+pub(super) fn keeps_roles(terrain: &Terrain, found: &[Group<'_>]) -> bool {
+    let mut homes: BTreeMap<(Name, usize), usize> = BTreeMap::new();
+    found.iter().flat_map(|(at, pods)| pods.iter().map(move |pod| (*at, pod))).all(|(at, pod)| {
+        let Ok(reach) = Reach::of(&pod.topology.role, terrain) else { return false };
+        let Some(depth) = reach.required else { return true };
+        let domain = terrain.index(depth, terrain.place(at));
+        *homes.entry((super::rank(pod).0, depth)).or_insert(domain) == domain
+    })
+}
+
 /// The whole cluster.
-const WHOLE: Domain = Domain { depth: 0, index: 0 };
+pub(super) const WHOLE: Domain = Domain { depth: 0, index: 0 };
 
 /// Those of the domains in which each class fits by itself, the one that takes the largest class best first.
 fn candidates(

@@ -15,7 +15,7 @@ mod api_server;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use muster_placement::gang::GangSpec;
+use muster_placement::gang::{GangSpec, Role};
 use muster_placement::ids::{AskId, GangId, GpuUuid, Name, NodeName, PodUid};
 use muster_placement::inventory::{Gpu, Health, Inventory, Load};
 use muster_placement::node::Node;
@@ -129,6 +129,8 @@ pub fn pod(name: &str, request: Resources) -> Pod {
         constraints: Constraints::default(),
         extras: Default::default(),
         split_gpus: false,
+        neighbours: Default::default(),
+        gpu_models: Vec::new(),
         pvcs: Vec::new(),
         topology: Default::default(),
         unmodelled: Vec::new(),
@@ -306,7 +308,7 @@ impl World {
         let serial = self.next();
         let id = gang_id(&format!("job-{serial}"));
         let size = workers + companions;
-        let roles = vec![(Name::from("worker"), workers), (Name::from("ps"), companions)];
+        let roles = vec![Role::whole("worker", workers), Role::whole("ps", companions)];
         let spec = GangSpec { id: id.clone(), roles, size: Ok(size), min: size };
         self.specs.insert(id.clone(), spec.clone());
         self.tell(Event::GangSeen(spec));
