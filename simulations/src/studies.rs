@@ -5,6 +5,7 @@
 //! [`report`] (table, page, plot, JSON). One file or folder per study; data are in `simulations/traces`.
 //! A figure that was measured on another machine or another trace is context, never a row that is beaten.
 
+pub mod openb;
 pub mod plot;
 pub mod report;
 pub mod statistics;
@@ -20,7 +21,7 @@ pub use study::{Column, Goal, Line, Row, Size, Study, StudyError};
 
 /// All studies, in the order in which they are listed.
 pub fn all() -> Vec<Box<dyn Study>> {
-    vec![]
+    vec![Box::new(openb::saturation::Saturation), Box::new(openb::all_lists::AllLists)]
 }
 
 /// The study of a name.

@@ -8,8 +8,10 @@
 
 mod condition;
 mod cpu_only;
+pub mod fragmentation;
 mod link_quality;
 pub(crate) mod load;
+pub mod order;
 mod packing;
 
 use alloc::vec::Vec;
