@@ -8,6 +8,8 @@
 
 mod api_server;
 mod bind;
+mod budgets;
+mod evict;
 #[cfg(test)]
 mod fake_api;
 mod recreate;
@@ -65,8 +67,9 @@ fn subject(effect: &Effect) -> Option<&PodUid> {
         | Effect::Unplan(pod)
         | Effect::Recreate(pod)
         | Effect::Bind { pod, .. } => Some(&pod.uid),
-        // News may overtake what it is about: nothing must wait for an Event to be written.
-        Effect::Tell { .. } | Effect::Answer(..) => None,
+        // News may overtake what it is about: nothing must wait for an Event to be written. Evictions are of bound
+        // pods, to whom nothing else is done.
+        Effect::Tell { .. } | Effect::Answer(..) | Effect::Evict { .. } => None,
     }
 }
 
@@ -123,6 +126,10 @@ impl Hands {
             Effect::Recreate(pod) => {
                 recreate::recreate(&self.api, &pod).await;
                 None
+            }
+            Effect::Evict { gang, number, victims } => {
+                let outcome = evict::evict(&self.api, &victims).await;
+                Some(Event::EvictOutcome(gang, number, outcome))
             }
             Effect::Tell { gang, pod, news } => {
                 self.teller.tell(&gang, &pod, &news).await;

@@ -145,6 +145,7 @@ fn log(effect: &Effect) {
         Effect::Bind { pod, stamp } => {
             info!(pod = %pod.name, namespace = %pod.namespace, node = %stamp.node, gpus = stamp.gpus.len(), "bind");
         }
+        Effect::Evict { gang, victims, .. } => info!(%gang, pods = victims.len(), "evict"),
         Effect::Answer(ask, Err(refusal)) => info!(ask = ask.0, reason = refusal.label(), "bind refused"),
         Effect::Answer(_, Ok(())) => {}
         Effect::Tell { gang, news: News::Refused(refusal), .. } => {
@@ -153,5 +154,6 @@ fn log(effect: &Effect) {
         Effect::Tell { gang, news: News::Planned { pods, nodes }, .. } => {
             info!(%gang, pods, nodes, "gang planned");
         }
+        Effect::Tell { gang, news: News::Preempted(by), .. } => info!(%gang, %by, "gang preempted"),
     }
 }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use muster_placement::View;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use served::{Served, bound, fixed, gpus, node, synced};
+use served::{Served, bound, fixed, gpus, node, pod, synced};
 
 const VERSIONS: [&str; 4] = ["1.34.4", "1.35.4", "1.36.3", "1.37.2"];
 
@@ -227,8 +227,9 @@ async fn preempt_agrees_with_victims_that_make_room() {
 async fn preempt_takes_full_pods_too_and_strikes_out_empty_victims() {
     let mut body: Value = serde_json::from_slice(&bytes("1.37.2", "preempt.request.json")).unwrap();
     let (served, _told) = fixed(full(&body)).await;
+    let uid = body["NodeNameToMetaVictims"]["gpu-0000"]["Pods"][0]["UID"].clone();
     let victim =
-        json!({"metadata": {"uid": "v-1", "namespace": "default", "name": "v"}, "spec": {"containers": []}});
+        json!({"metadata": {"uid": uid, "namespace": "default", "name": "v"}, "spec": {"containers": []}});
     body["NodeNameToMetaVictims"] = json!(null);
     body["NodeNameToVictims"] = json!({
         "gpu-0000": {"Pods": [victim], "NumPDBViolations": 3},
@@ -238,9 +239,39 @@ async fn preempt_takes_full_pods_too_and_strikes_out_empty_victims() {
     });
     let (status, reply) = served.ask("/v1/extender/preempt", body.to_string()).await;
     assert_eq!(status, 200);
-    let agreed = json!({"gpu-0000": {"Pods": [{"UID": "v-1"}], "NumPDBViolations": 3}});
+    let agreed = json!({"gpu-0000": {"Pods": [{"UID": uid}], "NumPDBViolations": 3}});
     assert_eq!(reply, json!({"NodeNameToMetaVictims": agreed}));
     body["NodeNameToVictims"] = json!(null);
     let (_, reply) = served.ask("/v1/extender/preempt", body.to_string()).await;
+    assert_eq!(reply, json!({"NodeNameToMetaVictims": {}}));
+}
+
+/// Victims that are half a gang, and pods of a gang that ask: nothing is agreed to.
+#[tokio::test]
+async fn preempt_tears_no_gang_and_is_not_for_gangs() {
+    let labels = json!({"muster.dev/gang-name": "train", "muster.dev/gang-size": "2"});
+    let member = |uid: &str, node: &str| {
+        pod(json!({
+            "metadata": {"uid": uid, "namespace": "default", "name": uid, "labels": labels},
+            "spec": {"nodeName": node, "containers": [gpus(4)]},
+            "status": {"phase": "Running"},
+        }))
+    };
+    let events = [node("n-0"), node("n-1"), member("m-0", "n-0"), member("m-1", "n-1"), bound("v", "n-1")];
+    let (served, _told) = fixed(synced(events).view()).await;
+    let ask = |labels: &Value| {
+        let meta = json!({"uid": "asks", "namespace": "default", "name": "asks", "labels": labels});
+        json!({
+            "Pod": {"metadata": meta, "spec": {"containers": [gpus(4)]}},
+            "NodeNameToMetaVictims": {
+                "n-0": {"Pods": [{"UID": "m-0"}], "NumPDBViolations": 0},
+                "n-1": {"Pods": [{"UID": "v"}], "NumPDBViolations": 0},
+            },
+        })
+    };
+    let (_, reply) = served.ask("/v1/extender/preempt", ask(&json!({})).to_string()).await;
+    let agreed = json!({"n-1": {"Pods": [{"UID": "v"}], "NumPDBViolations": 0}});
+    assert_eq!(reply, json!({"NodeNameToMetaVictims": agreed}));
+    let (_, reply) = served.ask("/v1/extender/preempt", ask(&labels).to_string()).await;
     assert_eq!(reply, json!({"NodeNameToMetaVictims": {}}));
 }

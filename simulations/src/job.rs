@@ -136,6 +136,7 @@ impl Job {
             priority: spec.priority,
             kind: self.id.kind.clone(),
             controlled: true,
+            tenure: muster_placement::tenure::Tenure::default(),
             request: part.request,
             constraints: spec.constraints.clone(),
             extras: Extras::default(),

@@ -72,6 +72,8 @@ pub(crate) enum Happening {
     Land(PodUid),
     /// A pod's containers start.
     Start(PodUid),
+    /// A pod that was evicted is gone.
+    Leave(PodUid),
     /// A job has done its work.
     Finish(GangId, u64),
     /// A finished job is deleted.
@@ -213,6 +215,7 @@ impl World {
             Happening::Impatience(ask) => self.lose_patience(ask, muster),
             Happening::Land(pod) => self.land(&pod),
             Happening::Start(pod) => self.start(&pod),
+            Happening::Leave(pod) => self.pod_lost(&pod),
             Happening::Finish(job, run) => self.finish(&job, run),
             Happening::Clean(job) => self.clean(&job),
             Happening::Inspect(job) => self.inspect(&job),

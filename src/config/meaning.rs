@@ -7,13 +7,14 @@ use muster_placement::Settings;
 use muster_placement::ids::Name;
 use muster_placement::level::{Level, is_host};
 use muster_placement::pool::{Pool, PoolRule, Strength};
+use muster_placement::preempt::Allowance;
 use muster_placement::selector::Labels;
 use muster_placement::time::Span;
 
 use super::Config;
 use super::fault::{Fault, note};
 use super::flags::ServeFlags;
-use super::raw::{Raw, RawLevel, RawPool, RawRule, RawTiming};
+use super::raw::{Raw, RawLevel, RawPool, RawPreemption, RawRule, RawTiming};
 
 const PORT: u16 = 7070;
 const SCHEDULERS: [&str; 2] = ["muster", "default-scheduler"];
@@ -26,6 +27,7 @@ pub(super) fn validate(raw: Raw, flags: &ServeFlags, faults: &mut Vec<Fault>) ->
     if let Some(raw) = &raw.levels {
         settings.levels = levels(raw, faults);
     }
+    settings.preemption = preemption(&raw.preemption, faults);
     settings.pools = pools(&raw.pools, faults);
     settings.rules = rules(&raw.rules, &raw.pools, faults);
     Some(Config {
@@ -122,6 +124,23 @@ fn levels(raw: &[RawLevel], faults: &mut Vec<Fault>) -> Vec<Level> {
         levels.push(Level { name: text(name), key: text(label) });
     }
     levels
+}
+
+fn preemption(raw: &RawPreemption, faults: &mut Vec<Fault>) -> Allowance {
+    let defaults = Allowance::default();
+    if raw.evictions_per_minute == Some(0) {
+        let next = "give at least 1, or set `enabled: false` so that nobody is evicted";
+        note(faults, "preemption.evictions_per_minute", "is 0", next);
+    }
+    if raw.patience == Some(0) {
+        let next = format!("give at least 1; {} is the default", defaults.patience.0);
+        note(faults, "preemption.patience_ms", "is 0", next);
+    }
+    Allowance {
+        enabled: raw.enabled.unwrap_or(defaults.enabled),
+        evictions_per_minute: raw.evictions_per_minute.unwrap_or(defaults.evictions_per_minute),
+        patience: raw.patience.map_or(defaults.patience, Span),
+    }
 }
 
 fn pools(raw: &[RawPool], faults: &mut Vec<Fault>) -> Vec<Pool> {

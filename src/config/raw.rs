@@ -15,6 +15,7 @@ pub(super) struct Raw {
     pub(super) scheduler_names: Option<Vec<String>>,
     pub(super) timing: RawTiming,
     pub(super) levels: Option<Vec<RawLevel>>,
+    pub(super) preemption: RawPreemption,
     pub(super) pools: Vec<RawPool>,
     pub(super) rules: Vec<RawRule>,
 }
@@ -34,6 +35,14 @@ pub(super) struct RawLevel {
     pub(super) path: String,
     pub(super) name: Option<String>,
     pub(super) label: Option<String>,
+}
+
+/// `preemption`.
+#[derive(Debug, Default)]
+pub(super) struct RawPreemption {
+    pub(super) enabled: Option<bool>,
+    pub(super) evictions_per_minute: Option<u64>,
+    pub(super) patience: Option<u64>,
 }
 
 /// An element of `pools`.
@@ -83,6 +92,7 @@ pub(super) fn read(text: &str, faults: &mut Vec<Fault>) -> Raw {
         scheduler_names: file.take("scheduler_names", WORDS),
         timing: timing(&mut file),
         levels: levels(&mut file),
+        preemption: preemption(&mut file),
         pools: file
             .elements("pools")
             .into_iter()
@@ -123,6 +133,18 @@ fn level(path: String, value: Value, faults: &mut Vec<Fault>) -> RawLevel {
         RawLevel { path, name: section.take("name", "a text"), label: section.take("label", "a label name") };
     section.close();
     level
+}
+
+fn preemption(file: &mut Section<'_>) -> RawPreemption {
+    let value = file.value("preemption");
+    let mut section = Section::open("preemption", value, file.faults);
+    let preemption = RawPreemption {
+        enabled: section.take("enabled", "true or false"),
+        evictions_per_minute: section.take("evictions_per_minute", "a whole number of pods"),
+        patience: section.take("patience_ms", SPAN),
+    };
+    section.close();
+    preemption
 }
 
 fn pool(path: String, value: Value, faults: &mut Vec<Fault>) -> RawPool {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use muster_placement::pool::Strength;
+use muster_placement::preempt::Allowance;
 use muster_placement::time::Span;
 
 use super::{Config, ConfigError, Fault, LogFormat, ServeFlags};
@@ -54,6 +55,7 @@ allow_remote: true
 scheduler_names: [gpu]
 timing: {barrier_ms: 1, refusal_grace_ms: 2, exclusion_ms: 3, owner_grace_ms: 4}
 levels: [{name: rack, label: x/rack}]
+preemption: {enabled: false, evictions_per_minute: 5, patience_ms: 6}
 pools:
   - {name: a, selector: {zone: x}, purposes: [training, serving]}
 rules:
@@ -66,6 +68,8 @@ rules:
     let spans = [settings.barrier, settings.refusal_grace, settings.exclusion, settings.owner_grace];
     assert_eq!(spans, [Span(1), Span(2), Span(3), Span(4)]);
     assert_eq!((settings.levels.len(), settings.levels[0].key.as_str()), (1, "x/rack"));
+    let preemption = Allowance { enabled: false, evictions_per_minute: 5, patience: Span(6) };
+    assert_eq!(settings.preemption, preemption);
     assert_eq!(settings.pools[0].selector.len(), 1);
     assert_eq!(settings.rules[0].strength, Strength::Required);
     assert_eq!(settings.rules[1].strength, Strength::Preferred);
@@ -128,6 +132,19 @@ levels:
     check(text, &faults);
     assert!(parse("levels: []").unwrap().settings.levels.is_empty(), "no levels at all");
     assert_eq!(parse("levels:").unwrap(), parse("").unwrap());
+}
+
+#[test]
+fn preemption_is_switched_off_by_its_switch() {
+    check(
+        "preemption: {evictions_per_minute: 0, patience_ms: 0, enable: no}",
+        &[
+            "preemption.enable: is not a known field",
+            "preemption.evictions_per_minute: is 0",
+            "preemption.patience_ms: is 0",
+        ],
+    );
+    check("preemption: off", &["preemption: is not a mapping"]);
 }
 
 #[test]

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use axum::http;
 use k8s_openapi::api::core::v1::Pod as ApiPod;
-use kube::api::{GetParams, PatchParams, PostParams, Request};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::{GetParams, ListParams, PatchParams, PostParams, Request};
+use kube::core::Status;
 use kube::{Client, Resource};
-use muster_placement::ids::NodeName;
+use muster_placement::ids::{Name, NodeName};
 use muster_placement::pod::Pod;
 use serde::Deserialize;
 use serde_json::Value;
@@ -48,6 +50,9 @@ pub(super) enum Fault {
     /// 409: a precondition did not hold, or the state does not allow it.
     #[error("{0}")]
     Conflict(String),
+    /// 429 of an eviction: a PodDisruptionBudget forbids it now.
+    #[error("{0}")]
+    Budget(String),
     /// Another 4xx: the same call will fail again.
     #[error("{0}")]
     Rejected(String),
@@ -149,6 +154,28 @@ impl ApiServer {
         self.send(request).await.map(drop)
     }
 
+    /// Evicts a pod, or asks whether it could be.
+    pub(super) async fn evict(&self, pod: &Pod, eviction: &Value) -> Result<(), Fault> {
+        let body = eviction.to_string().into_bytes();
+        let params = PostParams::default();
+        // Not `Request::evict`: kube 5.0 writes `delete_options`, which the API server does not know.
+        let request =
+            pods(pod).create_subresource("eviction", pod.name.as_str(), &params, body).map_err(unsendable)?;
+        self.send(request).await.map(drop)
+    }
+
+    /// The PodDisruptionBudgets of a namespace.
+    pub(super) async fn budgets(&self, namespace: &Name) -> Result<Vec<PodDisruptionBudget>, Fault> {
+        #[derive(Deserialize)]
+        struct List {
+            items: Vec<PodDisruptionBudget>,
+        }
+        let url = PodDisruptionBudget::url_path(&(), Some(namespace.as_str()));
+        let request = Request::new(url).list(&ListParams::default()).map_err(unsendable)?;
+        let text = self.send(request).await?;
+        serde_json::from_str(&text).map(|list: List| list.items).map_err(|e| Fault::Failed(e.to_string()))
+    }
+
     async fn send(&self, request: http::Request<Vec<u8>>) -> Result<String, Fault> {
         // The semaphore is never closed; without a permit the call would still be right.
         let _permit = self.permits.acquire().await;
@@ -176,8 +203,14 @@ fn fault(error: kube::Error) -> Fault {
         404 => Fault::Missing,
         409 => Fault::Conflict(text),
         // 408: the server gave up waiting for the request.
+        429 if by_budget(status) => Fault::Budget(text),
         401 | 408 | 429 => Fault::Failed(text),
         400..=499 => Fault::Rejected(text),
         _ => Fault::Failed(text),
     }
+}
+
+/// Whether a PodDisruptionBudget is the cause, and not too many requests.
+fn by_budget(status: &Status) -> bool {
+    status.details.iter().flat_map(|d| &d.causes).any(|cause| cause.reason == "DisruptionBudget")
 }

@@ -107,6 +107,7 @@ pub(super) fn pod(uid: &str) -> Pod {
         priority: 0,
         kind: Name::from("Pod"),
         controlled: true,
+        tenure: muster_placement::tenure::Tenure::default(),
         request: Resources { gpus: 1, pods: 1, ..Resources::default() },
         constraints: Constraints::default(),
         extras: Extras::default(),

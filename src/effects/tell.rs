@@ -92,6 +92,11 @@ fn note(news: &News) -> Note {
             "Planned",
             format!("The whole gang has a place: {pods} pods on {nodes} nodes."),
         ),
+        News::Preempted(by) => (
+            EventType::Warning,
+            "Preempted",
+            format!("Pods are evicted to make room for {by}, which has a higher priority."),
+        ),
     };
     let end = text.floor_char_boundary(LONGEST_NOTE);
     let note = text.get(..end).map(str::to_owned);

@@ -1,15 +1,16 @@
-//! `preempt`: on which candidate nodes evicting kube-scheduler's victims would help.
+//! `preempt`: on which candidate nodes evicting kube-scheduler's victims would help, and tear no gang.
 //!
-//! Muster never adds a victim. It strikes out nodes that it refuses for another reason than room, and
-//! nodes without a victim: kube-scheduler up to 1.37 takes one as an error of the whole reply, and from 1.38
-//! on they are nodes that only Muster refuses, where evicting nobody changes nothing.
+//! Muster never adds a victim. What it strikes out is said in `muster_placement::preempt`; nodes without a victim are
+//! struck out here: kube-scheduler up to 1.37 takes one as an error of the whole reply, and from 1.38 on they are nodes
+//! that only Muster refuses, where evicting nobody changes nothing.
 
 use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use muster_placement::{FilterAnswer, Refusal};
+use muster_placement::ids::PodUid;
+use muster_placement::preempt::{Candidate, helped};
 
 use super::wire::{MetaPod, MetaVictims, PreemptionArgs, PreemptionResult};
 use super::{Verbs, absent};
@@ -24,12 +25,18 @@ pub(super) async fn preempt(State(verbs): State<Verbs>, body: Body) -> Result<Re
     let view = verbs.engine.view();
     let pod = verbs.pod(&view, head, body)?;
     let candidates = candidates(&args);
-    let names: Vec<&str> = candidates.keys().copied().collect();
-    let agreed = agreed(view.filter(&pod, &names), names.len());
+    let asked: Vec<Candidate<'_>> = candidates
+        .iter()
+        .map(|(node, victims)| Candidate {
+            node,
+            victims: victims.pods.iter().map(|pod| PodUid::from(&*pod.uid)).collect(),
+        })
+        .collect();
+    let helped = helped(&view, &pod, &asked);
     let kept = candidates
         .into_iter()
-        .zip(agreed)
-        .filter(|((_, victims), agreed)| *agreed && !victims.pods.is_empty());
+        .zip(helped)
+        .filter(|((_, victims), helped)| *helped && !victims.pods.is_empty());
     let meta_victims = kept.map(|(candidate, _)| candidate).collect();
     Ok(Json(PreemptionResult { meta_victims }).into_response())
 }
@@ -49,16 +56,4 @@ fn candidates<'a>(args: &'a PreemptionArgs<'_>) -> BTreeMap<&'a str, MetaVictims
         (&**node, MetaVictims { pods, pdb_violations: victims.map_or(0, |v| v.pdb_violations) })
     });
     in_full.chain(by_uid).collect()
-}
-
-/// Whether evictions could make each of the nodes fit.
-fn agreed(answer: FilterAnswer, offered: usize) -> Vec<bool> {
-    match answer {
-        FilterAnswer::All => vec![true; offered],
-        FilterAnswer::These(these) => (0..offered).map(|at| these.contains(&at)).collect(),
-        FilterAnswer::Each(verdicts) => {
-            verdicts.iter().map(|v| matches!(v, Ok(()) | Err(Refusal::Insufficient { .. }))).collect()
-        }
-        FilterAnswer::None(..) => vec![false; offered],
-    }
 }

@@ -3,7 +3,8 @@
 use k8s_openapi::api::core::v1::{Pod as ApiPod, PodSpec, PodStatus};
 use muster_placement::ids::{Name, NodeName, PodUid};
 use muster_placement::pod::{Gate, Pod, PodPhase, Scheduler};
-use muster_placement::time::CreatedAt;
+use muster_placement::tenure::Tenure;
+use muster_placement::time::{CreatedAt, Span};
 
 use super::constraints::{Translated, constraints};
 use super::extras::extras;
@@ -40,6 +41,7 @@ pub fn pod(pod: &ApiPod, owners: &Owners, schedulers: &SchedulerNames) -> Pod {
         priority: spec.priority.unwrap_or(0),
         kind: recognised.kind,
         controlled: controller(meta).is_some(),
+        tenure: tenure(spec),
         request: request(pod),
         extras: extras(spec),
         split_gpus: split_gpus(spec),
@@ -81,6 +83,15 @@ fn created(pod: &ApiPod) -> CreatedAt {
 fn scheduler(spec: &PodSpec, schedulers: &SchedulerNames) -> Scheduler {
     let name = spec.scheduler_name.as_deref().filter(|n| !n.is_empty()).unwrap_or(SchedulerNames::DEFAULT);
     if schedulers.include(name) { Scheduler::Ours } else { Scheduler::Foreign }
+}
+
+fn tenure(spec: &PodSpec) -> Tenure {
+    let span = |seconds: i64| Span(u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000));
+    Tenure {
+        never_preempts: spec.preemption_policy.as_deref() == Some("Never"),
+        deadline: spec.active_deadline_seconds.map(span),
+        grace: spec.termination_grace_period_seconds.map_or(Tenure::default().grace, span),
+    }
 }
 
 fn gate(spec: &PodSpec) -> Gate {
@@ -154,6 +165,19 @@ mod tests {
         assert_eq!(spec(json!([]), ""), (Gate::Open, Scheduler::Ours));
         assert_eq!(spec(json!([ours]), "muster"), (Gate::Ours, Scheduler::Ours));
         assert_eq!(spec(json!([ours, foreign]), "volcano"), (Gate::Foreign, Scheduler::Foreign));
+    }
+
+    #[test]
+    fn what_is_said_of_staying_and_of_sending_others_away() {
+        let spec = |spec: Value| translated(json!({ "metadata": {}, "spec": spec })).tenure;
+        assert_eq!(spec(json!({ "containers": [] })), Tenure::default());
+        let said = json!({ "containers": [], "preemptionPolicy": "Never", "activeDeadlineSeconds": 60,
+            "terminationGracePeriodSeconds": 0 });
+        let expected = Tenure { never_preempts: true, deadline: Some(Span(60_000)), grace: Span(0) };
+        assert_eq!(spec(said), expected);
+        assert!(
+            !spec(json!({ "containers": [], "preemptionPolicy": "PreemptLowerPriority" })).never_preempts
+        );
     }
 
     #[test]

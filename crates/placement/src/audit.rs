@@ -2,14 +2,14 @@
 //!
 //! A violation is a bug in this crate or a lie of the outside that we failed to contain, never a normal state.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::cluster::Cluster;
 use crate::gang::Phase;
-use crate::ids::{GpuUuid, NodeName, PodUid};
+use crate::ids::{GangId, GpuUuid, NodeName, PodUid};
 use crate::ledger::{Account, ClaimKind, Ledger};
 
 /// A broken rule.
@@ -34,6 +34,8 @@ pub enum Rule {
     WaitingHoldsNothing,
     /// A plan's members hold exactly their places.
     PlanIsHeld,
+    /// Nobody is evicted for two gangs, and no leaving pod's room is promised twice.
+    OnePreemptor,
 }
 
 impl Rule {
@@ -45,6 +47,7 @@ impl Rule {
             Rule::AccountsAddUp => "AccountsAddUp",
             Rule::WaitingHoldsNothing => "WaitingHoldsNothing",
             Rule::PlanIsHeld => "PlanIsHeld",
+            Rule::OnePreemptor => "OnePreemptor",
         }
     }
 }
@@ -55,6 +58,7 @@ pub(crate) fn audit(cluster: &Cluster) -> Vec<Violation> {
     found.extend(overcommits(cluster));
     found.extend(stray_holds(cluster));
     found.extend(unheld_plans(cluster));
+    found.extend(shared_promises(cluster));
     found
 }
 
@@ -125,6 +129,20 @@ fn unheld_plans(cluster: &Cluster) -> Vec<Violation> {
         for (uid, node) in &plan.places {
             if cluster.ledger().claim(uid).is_none_or(|c| c.node != *node) {
                 found.push(violation(Rule::PlanIsHeld, format!("{} of {} on {node}", uid, gang.id)));
+            }
+        }
+    }
+    found
+}
+
+fn shared_promises(cluster: &Cluster) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let mut promised: BTreeMap<&PodUid, &GangId> = BTreeMap::new();
+    for promise in cluster.promises() {
+        let pods: BTreeSet<&PodUid> = promise.leaving.values().flatten().chain(&promise.victims).collect();
+        for uid in pods {
+            if let Some(other) = promised.insert(uid, &promise.gang) {
+                found.push(violation(Rule::OnePreemptor, format!("{uid}: {other} and {}", promise.gang)));
             }
         }
     }

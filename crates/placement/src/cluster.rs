@@ -10,6 +10,8 @@ mod elastic;
 mod gather;
 mod neighbours;
 mod observe;
+mod parties;
+mod preempt;
 mod rebuild;
 mod release;
 
@@ -31,6 +33,7 @@ use crate::ledger::Ledger;
 use crate::node::Node;
 use crate::node_state::NodeState;
 use crate::pod_state::PodState;
+use crate::preempt::{Preemptions, Promise};
 use crate::pvc::{Pvc, PvcName};
 use crate::settings::Settings;
 use crate::shared_map::SharedMap;
@@ -59,6 +62,8 @@ pub struct Cluster {
     awaits_neighbours: bool,
     /// Parked bind requests by pod.
     asks: BTreeMap<PodUid, Vec<Ask>>,
+    /// Promises to gangs that others make room for.
+    preemptions: Preemptions,
     /// Highest plan number used or seen.
     epoch: Epoch,
     /// Rises whenever something that was in the way of a plan may have gone.
@@ -114,6 +119,9 @@ impl Cluster {
             Event::ReleaseOutcome(pod, epoch, outcome) => {
                 self.release_outcome(&pod, epoch, &outcome, now, &mut effects);
             }
+            Event::EvictOutcome(gang, number, outcome) => {
+                self.evict_outcome(&gang, number, outcome, now, &mut effects);
+            }
             Event::Tick => self.tick(now, &mut effects),
         }
         if self.synced {
@@ -148,6 +156,7 @@ impl Cluster {
             gangs: self.gangs.clone(),
             pvcs: self.pvcs.clone(),
             claims: self.ledger.claims().clone(),
+            promises: self.preemptions.promises.values().cloned().collect(),
         }
     }
 
@@ -173,6 +182,10 @@ impl Cluster {
         &self.nodes
     }
 
+    pub(crate) fn promises(&self) -> impl Iterator<Item = &Promise> {
+        self.preemptions.promises.values().map(Arc::as_ref)
+    }
+
     /// Derives a node's row again after one of its sources changed.
     fn touch(&mut self, name: &NodeName) {
         let Some(facts) = self.facts.get(name) else { return };
@@ -184,7 +197,7 @@ impl Cluster {
         let purposes = crate::pool::purposes_of(&self.settings.pools, &node.labels);
         let mut state = NodeState::new(node, facts.inventory.clone(), self.ledger.account(name), purposes);
         state.devices = self.classes.devices(&state);
-        let state = Arc::new(state);
+        let state = Arc::new(state.keeping(self.preemptions.kept_free(name, &self.ledger, None)));
         let before = self.nodes.insert(name.clone(), state.clone());
         let same = |a: &Arc<Node>, b: &Arc<Node>| Arc::ptr_eq(a, b) || a.labels == b.labels;
         if before.is_none_or(|before| !same(&before.node, &state.node)) {
@@ -196,6 +209,7 @@ impl Cluster {
     fn claim(&mut self, pod: &PodUid, claim: crate::ledger::Claim) {
         let node = claim.node.clone();
         self.neighbour_changed();
+        self.preemptions.claims = self.preemptions.claims.saturating_add(1);
         if let Some(left) = self.ledger.set(pod, claim) {
             self.touch(&left);
             self.freed();

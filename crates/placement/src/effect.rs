@@ -2,8 +2,9 @@
 //! about different pods may run side by side.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
-use crate::ids::{AskId, GangId, PodUid};
+use crate::ids::{AskId, Epoch, GangId, PodUid};
 use crate::pod::{Pod, Stamp};
 use crate::refusal::Refusal;
 
@@ -30,6 +31,16 @@ pub enum Effect {
         /// Node and GPUs.
         stamp: Stamp,
     },
+    /// Evict pods through the Eviction API, all or none: first a dry run of each, and nobody goes if one may not.
+    /// Report what became of it when that is certain.
+    Evict {
+        /// The gang that they make room for.
+        gang: GangId,
+        /// Number of the promise to it.
+        number: Epoch,
+        /// The pods as last seen.
+        victims: Vec<Arc<Pod>>,
+    },
     /// Answer a parked bind request.
     Answer(AskId, Result<(), Refusal>),
     /// Tell people: the state of a gang changed. `pod` is a member to hang the event on.
@@ -55,4 +66,6 @@ pub enum News {
         /// Nodes used.
         nodes: u64,
     },
+    /// Pods of the gang are evicted to make room for this one.
+    Preempted(GangId),
 }

@@ -6,6 +6,7 @@ use crate::ids::{AskId, Epoch, GangId, NodeName, PodUid};
 use crate::inventory::Inventory;
 use crate::node::Node;
 use crate::pod::Pod;
+use crate::preempt::Eviction;
 use crate::pvc::{Pvc, PvcName};
 use crate::settings::Settings;
 use alloc::boxed::Box;
@@ -50,6 +51,8 @@ pub enum Event {
     BindOutcome(PodUid, NodeName, Outcome),
     /// The patch that releases a pod has a certain outcome.
     ReleaseOutcome(PodUid, Epoch, Outcome),
+    /// The evictions for a gang, under the number of its promise, have a certain outcome.
+    EvictOutcome(GangId, Epoch, Eviction),
     /// Time passed.
     Tick,
 }

@@ -52,7 +52,7 @@ pub struct Account {
 
 impl Account {
     /// Takes a claim off.
-    pub(crate) fn remove(&mut self, claim: &Claim) {
+    pub(crate) fn less(&mut self, claim: &Claim) {
         self.claimed = self.claimed.minus(claim.amount);
         self.extras.remove(&claim.extras);
         if claim.kind == ClaimKind::Hold {
@@ -112,7 +112,7 @@ impl Ledger {
     pub fn remove(&mut self, pod: &PodUid) -> Option<NodeName> {
         let claim = self.claims.remove(pod)?;
         if let Some(account) = self.accounts.get_mut(&claim.node) {
-            account.remove(&claim);
+            account.less(&claim);
             if *account == Account::default() {
                 self.accounts.remove(&claim.node);
             }

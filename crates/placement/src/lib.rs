@@ -40,6 +40,7 @@ pub mod planner;
 pub mod pod;
 pub mod pod_state;
 pub mod pool;
+pub mod preempt;
 pub mod pvc;
 pub mod queue;
 mod refusal;
@@ -50,6 +51,7 @@ mod settings;
 pub mod shared_map;
 pub mod spread;
 pub mod taint;
+pub mod tenure;
 pub mod time;
 mod view;
 

@@ -29,6 +29,8 @@ pub struct NodeState {
     pub inventory: Option<Arc<Inventory>>,
     /// What is claimed.
     pub account: Account,
+    /// What is kept free for gangs that wait for others to leave.
+    pub promised: Resources,
     /// Purposes of the pools it is in.
     pub purposes: Vec<Name>,
     /// What new pods may take.
@@ -70,6 +72,7 @@ impl NodeState {
             node,
             inventory,
             account,
+            promised: Resources::default(),
             purposes,
             free,
             model,
@@ -78,6 +81,14 @@ impl NodeState {
             degraded_gpus,
             dirty_gpus,
         }
+    }
+
+    /// The same node with so much of what is free kept for others.
+    #[must_use]
+    pub fn keeping(mut self, promised: Resources) -> NodeState {
+        self.free = self.free.minus(promised);
+        self.promised = promised;
+        self
     }
 
     /// GPUs that are allocatable and usable, claimed or not.
@@ -143,7 +154,9 @@ impl NodeState {
         }
         request.short_of(&self.free).map_or(Ok(()), |resource| {
             let (need, free) = (request.get(resource), self.free.get(resource));
-            let without_holds = free.saturating_add(self.account.held.get(resource));
+            let without_holds = free
+                .saturating_add(self.account.held.get(resource))
+                .saturating_add(self.promised.get(resource));
             Err(if without_holds >= need {
                 Refusal::ReservedForOther
             } else {

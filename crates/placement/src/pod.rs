@@ -15,6 +15,7 @@ use crate::pvc::PvcName;
 use crate::resources::Resources;
 use crate::selector::{Labels, NAME_FIELD, Term};
 use crate::taint::Toleration;
+use crate::tenure::Tenure;
 use crate::time::CreatedAt;
 
 /// A pod.
@@ -36,6 +37,8 @@ pub struct Pod {
     pub kind: Name,
     /// Whether a controller would make a new one if this one were deleted.
     pub controlled: bool,
+    /// How long it may stay, and whether it may send others away.
+    pub tenure: Tenure,
     /// Effective request (KEP-753 formula over containers, sidecars, init containers and overhead).
     pub request: Resources,
     /// Other extended resources and host ports that it takes.

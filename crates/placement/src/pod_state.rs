@@ -24,6 +24,8 @@ pub struct PodState {
     pub(crate) narrowed: bool,
     /// kube-scheduler's words at the time of the release; the same words later are old news.
     pub(crate) verdict_at_release: Option<Name>,
+    /// Since when it is being deleted.
+    pub(crate) leaving_since: Option<Time>,
     /// Since when kube-scheduler refuses the planned node.
     pub(crate) refused_since: Option<Time>,
 }
@@ -39,6 +41,7 @@ impl PodState {
             binding: false,
             narrowed: false,
             verdict_at_release: None,
+            leaving_since: None,
             refused_since: None,
         }
     }

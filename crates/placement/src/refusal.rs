@@ -125,6 +125,17 @@ pub enum Refusal {
     },
     /// Enough GPUs are free, but so spread over NUMA nodes that the kubelet's topology manager would reject the pod.
     TopologyAffinity,
+    /// Pods that are leaving make room for the gang.
+    PreemptionPending {
+        /// Pods still there, evicted for this gang or on their way out anyway.
+        pods: u64,
+        /// Gangs and single pods evicted for it.
+        victims: u64,
+    },
+    /// The pods that would have to go may not be evicted.
+    PreemptionRefused(Name),
+    /// Room was made for the gang, and it could not be used.
+    PreemptionFailed,
     /// The node is planned or held for somebody else.
     ReservedForOther,
     /// The pod's place is another node.
@@ -210,6 +221,9 @@ impl Refusal {
             Refusal::PoolMismatch => "PoolMismatch",
             Refusal::Volume { fault, .. } => fault.label(),
             Refusal::TopologyAffinity => "TopologyAffinity",
+            Refusal::PreemptionPending { .. } => "PreemptionPending",
+            Refusal::PreemptionRefused(_) => "PreemptionRefused",
+            Refusal::PreemptionFailed => "PreemptionFailed",
             Refusal::ReservedForOther => "ReservedForOther",
             Refusal::PlannedElsewhere => "PlannedElsewhere",
             Refusal::PlannedNodeNotOffered => "PlannedNodeNotOffered",
@@ -222,6 +236,19 @@ impl Refusal {
             Refusal::BoundElsewhere => "BoundElsewhere",
             Refusal::BindFailed(_) => "BindFailed",
         }
+    }
+
+    /// Whether others' leaving could help: the room is there, but taken.
+    pub fn wants_room(&self) -> bool {
+        matches!(
+            self,
+            Refusal::Insufficient { .. }
+                | Refusal::Fragmented { .. }
+                | Refusal::InsufficientExtended { .. }
+                | Refusal::PortTaken { .. }
+                | Refusal::PreemptionRefused(_)
+                | Refusal::PreemptionFailed
+        )
     }
 
     /// One sentence for a person, with the numbers.
@@ -268,6 +295,21 @@ impl Refusal {
             Refusal::Volume { pvc, fault } => fault.sentence(pvc),
             Refusal::TopologyAffinity => {
                 "Enough GPUs are free, but not on as few NUMA nodes as the kubelet's topology manager demands: it would reject the pod (TopologyAffinityError).".into()
+            }
+            Refusal::PreemptionPending { pods, victims: 0 } => {
+                format!("{pods} pods are leaving; what they leave is kept for this gang.")
+            }
+            Refusal::PreemptionPending { pods, victims } => format!(
+                "{victims} of lower priority are evicted for this gang; it starts when their {pods} pods are gone."
+            ),
+            Refusal::PreemptionRefused(why) => {
+                format!(
+                    "The pods that would have to go may not be evicted: {why} Others are tried after a while."
+                )
+            }
+            Refusal::PreemptionFailed => {
+                "Room was made for the gang, but it could not be used. It is tried again after a while."
+                    .into()
             }
             Refusal::ReservedForOther => "What is free here is held for a gang that is starting.".into(),
             Refusal::PlannedElsewhere => "The pod's place is on another node.".into(),

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::level::{Level, well_known};
 use crate::pool::{Pool, PoolRule};
+use crate::preempt::Allowance;
 use crate::time::Span;
 
 /// Settings of the core.
@@ -20,6 +21,8 @@ pub struct Settings {
     pub owner_grace: Span,
     /// Levels of the topology, the widest first; those whose label no node carries are not there.
     pub levels: Vec<Level>,
+    /// What preemption may do.
+    pub preemption: Allowance,
     /// Node pools.
     pub pools: Vec<Pool>,
     /// Which workloads belong into which pools; the first rule that matches a workload counts.
@@ -36,6 +39,7 @@ impl Default for Settings {
             exclusion: Span(60_000),
             owner_grace: Span(5_000),
             levels: well_known(),
+            preemption: Allowance::default(),
             pools: Vec::new(),
             rules: Vec::new(),
         }

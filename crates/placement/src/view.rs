@@ -13,6 +13,7 @@ use crate::node_state::NodeState;
 use crate::pod::{Membership, Pod};
 use crate::pod_state::PodState;
 use crate::pool::{PoolRule, Strength, rule_for};
+use crate::preempt::Promise;
 use crate::pvc::{Pvc, PvcName};
 use crate::refusal::Refusal;
 use crate::score;
@@ -41,6 +42,8 @@ pub struct View {
     pub pvcs: SharedMap<PvcName, Arc<Pvc>>,
     /// Who holds what.
     pub claims: SharedMap<PodUid, Arc<Claim>>,
+    /// Promises to gangs that others make room for.
+    pub promises: Vec<Arc<Promise>>,
 }
 
 /// Answer to a filter call. Positions are those of the names offered.

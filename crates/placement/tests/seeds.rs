@@ -23,6 +23,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => any::<u8>().prop_map(Op::Heal),
         1 => any::<u8>().prop_map(Op::HangUp),
         2 => (1u16..8_000).prop_map(Op::Tick),
+        2 => any::<u8>().prop_map(Op::Reap),
         1 => Just(Op::Restart),
     ]
 }

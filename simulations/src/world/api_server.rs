@@ -4,9 +4,11 @@
 //! long: the real program reads back until it knows.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use muster_placement::ids::{Name, NodeName, PodUid};
 use muster_placement::pod::{Gate, Pod, PodPhase};
+use muster_placement::preempt::Eviction;
 use muster_placement::selector::{NAME_FIELD, Operator, Requirement, Term};
 use muster_placement::{Effect, Event, Outcome};
 
@@ -73,6 +75,10 @@ impl World {
     pub(crate) fn send(&mut self, effect: Effect) {
         let uid = match &effect {
             Effect::Answer(..) | Effect::Tell { .. } => return,
+            Effect::Evict { victims, .. } => {
+                let Some(first) = victims.first() else { return };
+                first.uid.clone()
+            }
             Effect::Release { pod, .. } | Effect::Unplan(pod) | Effect::Recreate(pod) => pod.uid.clone(),
             Effect::Bind { pod, .. } => {
                 self.binding_begins(&pod.uid);
@@ -89,6 +95,11 @@ impl World {
     pub(crate) fn land(&mut self, uid: &PodUid) {
         let Some(effect) = self.calls.get_mut(uid).and_then(VecDeque::pop_front) else { return };
         self.calls.retain(|_, queue| !queue.is_empty());
+        if let Effect::Evict { gang, number, victims } = effect {
+            self.evict(&victims);
+            self.reply(Event::EvictOutcome(gang, number, Eviction::Done));
+            return;
+        }
         let pod = self.pods.get(uid).cloned();
         let outcome = match pod {
             None => Outcome::Gone,
@@ -101,7 +112,11 @@ impl World {
             Effect::Release { pod, stamp, .. } => {
                 self.reply(Event::ReleaseOutcome(pod.uid.clone(), stamp.epoch, outcome));
             }
-            Effect::Unplan(_) | Effect::Recreate(_) | Effect::Answer(..) | Effect::Tell { .. } => {}
+            Effect::Unplan(_)
+            | Effect::Recreate(_)
+            | Effect::Answer(..)
+            | Effect::Tell { .. }
+            | Effect::Evict { .. } => {}
         }
     }
 
@@ -131,9 +146,23 @@ impl World {
                 Outcome::Done
             }
             Effect::Bind { .. } => Outcome::Refused(Name::from("the pod is bound or gated")),
-            Effect::Unplan(_) | Effect::Recreate(_) | Effect::Answer(..) | Effect::Tell { .. } => {
-                Outcome::Done
-            }
+            Effect::Unplan(_)
+            | Effect::Recreate(_)
+            | Effect::Answer(..)
+            | Effect::Tell { .. }
+            | Effect::Evict { .. } => Outcome::Done,
+        }
+    }
+
+    /// Each victim is being deleted, and gone after a while.
+    fn evict(&mut self, victims: &[Arc<Pod>]) {
+        for victim in victims {
+            let Some(pod) = self.pods.get(&victim.uid).filter(|pod| !pod.terminating).cloned() else {
+                continue;
+            };
+            let grace = self.kubelet.span(200, pod.tenure.grace.0);
+            self.put(Pod { terminating: true, ..pod });
+            self.after(grace, Happening::Leave(victim.uid.clone()));
         }
     }
 

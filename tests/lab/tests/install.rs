@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod};
+use kube::ResourceExt as _;
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use muster_lab::cluster::repository;
 use muster_lab::process::Process;
 use muster_lab::{Lab, Operator, Options, nodes};
 use serde_json::json;
 use support::document::Document;
-use support::jobs::tfjob;
+use support::jobs::{pod, priority_class, tfjob, with_priority};
+use support::node_of;
 use support::programs::{Muster, free_port, muster, second_scheduler};
 use support::rights::{nobody_may_more, rights_are_enough_and_least};
 
@@ -42,6 +44,7 @@ async fn the_document_installs_checks_and_removes_muster() -> Result<()> {
     policies_compile(&lab).await?;
 
     a_gang_is_planned_made_anew_and_placed(&lab, &scheduler).await?;
+    a_gang_makes_room(&lab).await?;
     rights_are_enough_and_least(&lab).await?;
     nobody_may_more(&lab).await?;
 
@@ -196,6 +199,22 @@ async fn a_gang_is_planned_made_anew_and_placed(lab: &Lab, scheduler: &Process) 
     .await?;
     cordon(lab, false).await?;
     scheduler.resume()?;
+    lab.wait_running("default", 3).await?;
+    Ok(())
+}
+
+/// The gang is evicted for a pod of higher priority, and runs again once that is gone.
+async fn a_gang_makes_room(lab: &Lab) -> Result<()> {
+    lab.apply(&priority_class("urgent", 1_000, "PreemptLowerPriority")).await?;
+    lab.apply(&with_priority(&pod("urgent", "{limits: {nvidia.com/gpu: 1}}"), "urgent")).await?;
+    lab.wait("the urgent pod to run alone", PATIENCE, async || {
+        let pods = lab.pods("default").await?;
+        let bound: Vec<_> = pods.iter().filter(|p| node_of(p).is_some()).map(|p| p.name_any()).collect();
+        Ok((bound == ["urgent"]).then_some(()))
+    })
+    .await?;
+    kubectl(lab, &["delete", "pod", "urgent"])?;
+    kubectl(lab, &["delete", "priorityclass", "urgent"])?;
     lab.wait_running("default", 3).await?;
     Ok(())
 }

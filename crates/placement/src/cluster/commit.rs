@@ -245,6 +245,7 @@ impl Cluster {
             }
             self.dirty.insert(id);
         }
+        self.preempt(now, effects);
     }
 
     /// A bind waited too long: every parked member of its gang is told no; a Binding on its way keeps its

@@ -5,9 +5,10 @@
 //! every member once more against what is bound by then.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::Cluster;
-use crate::ids::PodUid;
+use crate::ids::{GangId, PodUid};
 use crate::planner::Neighbourhood;
 use crate::pod::Pod;
 
@@ -19,6 +20,13 @@ impl Cluster {
         let claims = self.ledger.claims().iter();
         let placed = claims.filter_map(|(uid, claim)| Some((&claim.node, &self.pods.get(uid)?.pod)));
         Neighbourhood::of(members, apart.map(|state| &state.pod), placed)
+    }
+
+    /// Whether a rule concerns a gang.
+    pub(super) fn ruled(&self, id: &GangId) -> bool {
+        let members = self.gangs.get(id).into_iter().flat_map(|gang| &gang.members);
+        let pods = members.filter_map(|uid| self.pods.get(uid)).map(|state| state.pod.clone());
+        self.neighbourhood(&pods.collect::<Vec<_>>()).is_some()
     }
 
     /// Follows a pod that appeared or changed, given with what it was before.

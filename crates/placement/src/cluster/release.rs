@@ -60,7 +60,7 @@ impl Cluster {
         self.pods.get(gang.members.first()?).map(|s| s.pod.clone())
     }
 
-    fn turn(&self, gang: &Gang) -> Option<Turn> {
+    pub(super) fn turn(&self, gang: &Gang) -> Option<Turn> {
         let pods = || gang.members.iter().filter_map(|uid| self.pods.get(uid)).map(|s| &s.pod);
         let priority = pods().map(|p| p.priority).max()?;
         let created = pods().map(|p| p.created).min()?;
@@ -70,6 +70,29 @@ impl Cluster {
     /// Plans one gang: all waiting members, else as many as fit if they make up its minima, else nothing. Returns why
     /// not.
     fn plan_gang(&mut self, id: &GangId, now: Time, effects: &mut Vec<Effect>) -> Option<Refusal> {
+        let nodes = self.nodes_for(id);
+        if self.terrain.is_none() {
+            self.terrain = Some(Arc::new(Terrain::new(&nodes, &self.settings.levels)));
+        }
+        match self.attempt(id, &nodes)? {
+            Ok(placements) => {
+                self.release(id, &placements, effects);
+                None
+            }
+            Err(refusal) => {
+                self.awaits_neighbours |= self.ruled(id);
+                self.fail(id, refusal.clone(), now, effects);
+                Some(refusal)
+            }
+        }
+    }
+
+    /// Plans one gang on these nodes; nothing changes. `None` if it cannot be planned at all.
+    pub(super) fn attempt(
+        &self,
+        id: &GangId,
+        nodes: &[Arc<NodeState>],
+    ) -> Option<Result<Vec<Placement>, Refusal>> {
         let gang = self.gangs.get(id)?;
         let census = self.census(gang);
         let (_, min) = gang.size(&census, true).ok()?;
@@ -77,41 +100,33 @@ impl Cluster {
             census.pending.iter().filter_map(|u| self.pods.get(u)).map(|s| s.pod.clone()).collect();
         let needed = in_order_of_need(gang, &census, min, &mut members);
         let excluded: BTreeSet<_> = gang.excluded.keys().cloned().collect();
-        let nodes: Vec<Arc<NodeState>> = self.nodes.values().cloned().collect();
-        let settings = self.settings.clone();
-        let terrain =
-            self.terrain.clone().unwrap_or_else(|| Arc::new(Terrain::new(&nodes, &settings.levels)));
+        let flat;
+        let terrain = if let Some(terrain) = self.terrain.as_deref() {
+            terrain
+        } else {
+            flat = Terrain::new(nodes, &self.settings.levels);
+            &flat
+        };
         let in_use = pvc::in_use(&self.pods, &self.pvcs, &members);
         let bound = gang.places(&self.pods);
         let neighbours = self.neighbourhood(&members);
         let site = Site {
-            nodes: &nodes,
-            rules: &settings.rules,
+            nodes,
+            rules: &self.settings.rules,
             excluded: &excluded,
             pvcs: &self.pvcs,
             pvcs_in_use: &in_use,
-            terrain: Some(&terrain),
+            terrain: Some(terrain),
             bound: &bound,
             neighbours: neighbours.as_ref(),
             models: None,
         };
-        let result = plan_most(site, &members, needed);
-        self.awaits_neighbours |= result.is_err() && neighbours.is_some();
-        self.terrain = Some(terrain);
-        match result {
-            Ok(placements) => {
-                self.release(id, &placements, effects);
-                None
-            }
-            Err(refusal) => {
-                self.fail(id, refusal.clone(), now, effects);
-                Some(refusal)
-            }
-        }
+        Some(plan_most(site, &members, needed))
     }
 
     /// Holds the plan and releases its members.
     fn release(&mut self, id: &GangId, placements: &[Placement], effects: &mut Vec<Effect>) {
+        self.keep_promise(id);
         self.epoch = Epoch(self.epoch.0.saturating_add(1));
         let epoch = self.epoch;
         let mut nodes = BTreeSet::new();
@@ -169,6 +184,7 @@ impl Cluster {
     /// can no longer have are made anew: their gate cannot come back.
     fn fail(&mut self, id: &GangId, refusal: Refusal, now: Time, effects: &mut Vec<Effect>) {
         let capacity = self.capacity;
+        let refusal = self.while_pending(id).unwrap_or(refusal);
         let Some(gang) = self.gang_mut(id) else { return };
         // The first words after an exclusion are kube-scheduler's own; they say more than "no node left".
         let keep =

@@ -304,7 +304,7 @@ impl<'v> Trial<'v> {
             let Some(at) = self.view.position(claim.node.as_str()) else { continue };
             let Some(state) = self.view.nodes.get(at) else { continue };
             let row = rows.entry(at).or_insert_with(|| NodeState::clone(state));
-            row.account.remove(claim);
+            row.account.less(claim);
         }
         let derived = |(at, row): (usize, NodeState)| {
             (at, NodeState::new(row.node, row.inventory, row.account, row.purposes))

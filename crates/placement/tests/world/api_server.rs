@@ -1,6 +1,9 @@
 //! What the API server and kube-scheduler do with effects.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+
+use muster_placement::preempt::Eviction;
 
 use super::*;
 
@@ -10,6 +13,10 @@ impl World {
         let Some(uid) = nth(self.calls.keys(), n) else { return };
         let Some(effect) = self.calls.get_mut(&uid).and_then(VecDeque::pop_front) else { return };
         self.calls.retain(|_, queue| !queue.is_empty());
+        if let Effect::Evict { gang, number, victims } = effect {
+            self.evict(gang, number, &victims, failure.is_some());
+            return;
+        }
         let Some(pod) = self.pods.get(&uid).cloned() else {
             self.outcome(&effect, Outcome::Gone);
             return;
@@ -42,8 +49,55 @@ impl World {
                 self.put(Pod { phase: PodPhase::Running, ..bound });
             }
             Effect::Bind { .. } => self.outcome(&effect, Outcome::Refused(Name::from("bound or gated"))),
-            Effect::Unplan(_) | Effect::Recreate(_) | Effect::Answer(..) | Effect::Tell { .. } => {}
+            Effect::Unplan(_)
+            | Effect::Recreate(_)
+            | Effect::Answer(..)
+            | Effect::Tell { .. }
+            | Effect::Evict { .. } => {}
         }
+    }
+
+    /// A dry run of each, then all of them; a protected pod stays, and then all do.
+    fn evict(
+        &mut self,
+        gang: GangId,
+        number: muster_placement::ids::Epoch,
+        victims: &[Arc<Pod>],
+        fails: bool,
+    ) {
+        let there = |p: &&Arc<Pod>| self.pods.contains_key(&p.uid);
+        let stay: Vec<PodUid> = victims
+            .iter()
+            .filter(there)
+            .filter(|p| fails || self.protected.contains(&p.name))
+            .map(|p| p.uid.clone())
+            .collect();
+        if stay.is_empty() {
+            for victim in victims {
+                if let Some(pod) = self.pods.get(&victim.uid).cloned() {
+                    assert!(pod.node.is_some(), "only bound pods are evicted: {}", pod.name);
+                    self.put(Pod { terminating: true, ..pod });
+                }
+            }
+            self.tell(Event::EvictOutcome(gang, number, Eviction::Done));
+        } else {
+            let why = Name::from("Cannot evict pod as it would violate the pod's disruption budget.");
+            self.tell(Event::EvictOutcome(gang, number, Eviction::Refused { stay, why }));
+        }
+    }
+
+    /// Pods that are being deleted.
+    pub fn leaving(&self) -> Vec<PodUid> {
+        self.pods.values().filter(|p| p.terminating).map(|p| p.uid.clone()).collect()
+    }
+
+    /// A pod that is being deleted is gone.
+    pub fn reap(&mut self, uid: &PodUid) {
+        if let Some(pod) = self.pods.get_mut(uid).filter(|p| p.phase == PodPhase::Running) {
+            // Its controller makes another one.
+            pod.phase = PodPhase::Pending;
+        }
+        self.delete(uid);
     }
 
     fn outcome(&mut self, effect: &Effect, outcome: Outcome) {
@@ -54,13 +108,24 @@ impl World {
             Effect::Release { pod, stamp, .. } => {
                 self.tell(Event::ReleaseOutcome(pod.uid.clone(), stamp.epoch, outcome));
             }
-            Effect::Unplan(_) | Effect::Recreate(_) | Effect::Answer(..) | Effect::Tell { .. } => {}
+            Effect::Unplan(_)
+            | Effect::Recreate(_)
+            | Effect::Answer(..)
+            | Effect::Tell { .. }
+            | Effect::Evict { .. } => {}
         }
     }
 
     /// One scheduling cycle: in-tree filters, our filter, our prioritize, bind.
     pub fn cycle(&mut self, n: u8) {
         if let Some(uid) = nth(self.waiting().into_iter(), n) {
+            self.cycle_of(&uid);
+        }
+    }
+
+    /// kube-scheduler tries everybody once.
+    pub fn cycle_all(&mut self) {
+        for uid in self.waiting() {
             self.cycle_of(&uid);
         }
     }
@@ -143,8 +208,9 @@ impl World {
             while !self.calls.is_empty() {
                 self.land(0, None);
             }
-            for uid in self.waiting() {
-                self.cycle_of(&uid);
+            self.cycle_all();
+            for uid in self.leaving() {
+                self.reap(&uid);
             }
             if self.calls.is_empty() && self.log.len() == before {
                 return;

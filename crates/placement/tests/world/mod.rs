@@ -13,7 +13,7 @@
 
 mod api_server;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use muster_placement::gang::{GangSpec, Role};
 use muster_placement::ids::{AskId, GangId, GpuUuid, Name, NodeName, PodUid};
@@ -55,6 +55,8 @@ pub enum Op {
     Heal(u8),
     HangUp(u8),
     Tick(u16),
+    /// The n-th pod that is being deleted is gone.
+    Reap(u8),
     Restart,
 }
 
@@ -68,6 +70,8 @@ pub struct World {
     /// Calls on their way to the API server, per pod.
     pub calls: BTreeMap<PodUid, VecDeque<Effect>>,
     pub asks: BTreeMap<AskId, PodUid>,
+    /// Names of pods that a PodDisruptionBudget keeps.
+    pub protected: BTreeSet<Name>,
     serial: u64,
     /// Every effect so far, as text: two equal worlds have equal logs.
     pub log: Vec<String>,
@@ -125,6 +129,7 @@ pub fn pod(name: &str, request: Resources) -> Pod {
         priority: 0,
         kind: Name::from("Pod"),
         controlled: false,
+        tenure: muster_placement::tenure::Tenure::default(),
         request,
         constraints: Constraints::default(),
         extras: Default::default(),
@@ -184,6 +189,7 @@ impl World {
                 .collect(),
             calls: BTreeMap::new(),
             asks: BTreeMap::new(),
+            protected: BTreeSet::new(),
             serial: 0,
             log: Vec::new(),
         };
@@ -210,6 +216,7 @@ impl World {
     pub fn tell(&mut self, event: Event) {
         let effects = self.cluster.apply(event, self.now);
         self.check_whole_gangs(&effects);
+        self.check_victims(&effects);
         for effect in effects {
             self.log.push(format!("{effect:?}"));
             match &effect {
@@ -220,6 +227,10 @@ impl World {
                 | Effect::Recreate(pod)
                 | Effect::Bind { pod, .. } => {
                     self.calls.entry(pod.uid.clone()).or_default().push_back(effect);
+                }
+                Effect::Evict { number, .. } => {
+                    let key = PodUid::from(format!("evictions-{}", number.0).as_str());
+                    self.calls.entry(key).or_default().push_back(effect);
                 }
             }
         }
@@ -246,6 +257,26 @@ impl World {
             );
             if posted > 0 && self.pods.values().filter(before).count() == 0 {
                 assert!(posted >= spec.min as usize, "{id}: {posted} Bindings of {}", spec.min);
+            }
+        }
+    }
+
+    /// Who is evicted is of lower priority, and of a gang either nothing stays or as much as it needs.
+    fn check_victims(&self, effects: &[Effect]) {
+        for effect in effects {
+            let Effect::Evict { gang, victims, .. } = effect else { continue };
+            let view = self.cluster.view();
+            let members = view.gangs.get(gang).into_iter().flat_map(|gang| &gang.members);
+            let highest = members.filter_map(|uid| self.pods.get(uid)).map(|p| p.priority).max();
+            assert!(victims.iter().all(|v| Some(v.priority) < highest), "{effect:?}");
+            let goes = |p: &Pod| victims.iter().any(|v| v.uid == p.uid);
+            for (id, spec) in &self.specs {
+                let of = |p: &&Pod| matches!(&p.membership, Membership::Member(m) if m.gang == *id);
+                let bound = |p: &&Pod| p.node.is_some() && p.alive() && !p.terminating;
+                let bound: Vec<&Pod> = self.pods.values().filter(of).filter(bound).collect();
+                let stays = bound.iter().filter(|p| !goes(p)).count();
+                let torn = stays > 0 && stays < bound.len() && stays < spec.min as usize;
+                assert!(!torn, "{stays} of {} members of {id} stay", bound.len());
             }
         }
     }
@@ -295,6 +326,11 @@ impl World {
                 self.now = Time(self.now.0 + u64::from(*ms));
                 self.tell(Event::Tick);
             }
+            Op::Reap(n) => {
+                if let Some(uid) = nth(self.leaving().into_iter(), *n) {
+                    self.reap(&uid);
+                }
+            }
             Op::Restart => self.restart(),
         }
     }
@@ -342,8 +378,15 @@ impl World {
             let serial = self.next();
             let uid = PodUid::from(format!("{}-{serial}", old.uid).as_str());
             let gate = if old.narrowed() { Gate::Ours } else { old.gate };
-            let fresh =
-                Pod { uid, gate, constraints: Constraints::default(), stamp: None, node: None, ..old };
+            let fresh = Pod {
+                uid,
+                gate,
+                constraints: Constraints::default(),
+                stamp: None,
+                node: None,
+                terminating: false,
+                ..old
+            };
             self.put(fresh);
         }
     }

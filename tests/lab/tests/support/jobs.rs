@@ -73,6 +73,29 @@ spec:
     )
 }
 
+/// A PriorityClass.
+pub fn priority_class(name: &str, value: i32, policy: &str) -> String {
+    format!(
+        "apiVersion: scheduling.k8s.io/v1
+kind: PriorityClass
+metadata: {{name: {name}}}
+value: {value}
+preemptionPolicy: {policy}
+"
+    )
+}
+
+/// A manifest of this module whose pods have a priority.
+pub fn with_priority(manifest: &str, class: &str) -> String {
+    let containers = |line: &&str| line.trim() == "containers:";
+    let lines = manifest.lines().map(|line| {
+        let indent = " ".repeat(line.len() - line.trim_start().len());
+        let named = containers(&line).then(|| format!("{indent}priorityClassName: {class}\n"));
+        format!("{}{line}\n", named.unwrap_or_default())
+    });
+    lines.collect()
+}
+
 /// Ends every gang that runs whole. Returns the names of the gangs that have ended or run whole so far.
 pub async fn end_whole_gangs(cluster: &Cluster, sizes: &BTreeMap<String, usize>) -> Result<BTreeSet<String>> {
     let all = Api::<Pod>::all(cluster.lab.client()).list(&ListParams::default()).await?;
