@@ -58,8 +58,27 @@ struct GangDetail<'v> {
     row: GangRow<'v>,
     /// Number of the plan, if one is released.
     epoch: Option<u64>,
+    /// It had its place and could not be bound, so often, and goes behind others until then.
+    setback: Option<SetbackRow>,
+    /// Nodes that others must not occupy for longer than until `latest_ms`, if this gang has waited long enough.
+    reservation: Option<ReservationRow<'v>>,
+    /// Nodes where pods leave to make room for it.
+    promised_nodes: Vec<&'v str>,
     /// Nodes that are left out for this gang for a while.
     excluded_nodes: Vec<&'v str>,
+}
+
+#[derive(Serialize)]
+struct SetbackRow {
+    count: u8,
+    until_ms: u64,
+}
+
+#[derive(Serialize)]
+struct ReservationRow<'v> {
+    nodes: Vec<&'v str>,
+    /// When the kubelets will have ended what is in the way, at the latest; null if something there has no deadline.
+    latest_ms: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -93,9 +112,16 @@ pub(super) async fn gang(
 ) -> Result<Response, Fault> {
     let view = engine.view();
     let gang = find(&view, &namespace, &kind, &name)?;
+    let promised = view.promises.iter().filter(|promise| promise.gang == gang.id);
     Ok(Json(GangDetail {
         row: row(&view, gang),
         epoch: gang.plan().map(|plan| plan.epoch.0),
+        setback: gang.setback.map(|s| SetbackRow { count: s.count, until_ms: s.until.0 }),
+        reservation: view.reservation.as_deref().filter(|r| r.gang == gang.id).map(|r| ReservationRow {
+            nodes: r.nodes.iter().map(NodeName::as_str).collect(),
+            latest_ms: r.latest.map(|latest| latest.0),
+        }),
+        promised_nodes: promised.flat_map(|p| p.room.keys()).map(NodeName::as_str).collect(),
         excluded_nodes: gang.excluded.keys().map(NodeName::as_str).collect(),
     })
     .into_response())

@@ -95,6 +95,12 @@ fn timing(raw: &RawTiming, faults: &mut Vec<Fault>) -> Settings {
         refusal_grace: span("refusal_grace_ms", raw.refusal_grace, defaults.refusal_grace),
         exclusion: span("exclusion_ms", raw.exclusion, defaults.exclusion),
         owner_grace: span("owner_grace_ms", raw.owner_grace, defaults.owner_grace),
+        // Here 0 has a meaning: never.
+        reserve_after: match raw.reserve_after {
+            Some(0) => None,
+            Some(said) => Some(Span(said)),
+            None => defaults.reserve_after,
+        },
         ..defaults
     }
 }

@@ -27,6 +27,7 @@ pub(super) struct RawTiming {
     pub(super) refusal_grace: Option<u64>,
     pub(super) exclusion: Option<u64>,
     pub(super) owner_grace: Option<u64>,
+    pub(super) reserve_after: Option<u64>,
 }
 
 /// An element of `levels`.
@@ -116,6 +117,7 @@ fn timing(file: &mut Section<'_>) -> RawTiming {
         refusal_grace: section.take("refusal_grace_ms", SPAN),
         exclusion: section.take("exclusion_ms", SPAN),
         owner_grace: section.take("owner_grace_ms", SPAN),
+        reserve_after: section.take("reserve_after_ms", SPAN),
     };
     section.close();
     timing

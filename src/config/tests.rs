@@ -53,7 +53,7 @@ fn everything_can_be_said() {
 listen: 0.0.0.0:8080
 allow_remote: true
 scheduler_names: [gpu]
-timing: {barrier_ms: 1, refusal_grace_ms: 2, exclusion_ms: 3, owner_grace_ms: 4}
+timing: {barrier_ms: 1, refusal_grace_ms: 2, exclusion_ms: 3, owner_grace_ms: 4, reserve_after_ms: 0}
 levels: [{name: rack, label: x/rack}]
 preemption: {enabled: false, evictions_per_minute: 5, patience_ms: 6}
 pools:
@@ -68,6 +68,7 @@ rules:
     let spans = [settings.barrier, settings.refusal_grace, settings.exclusion, settings.owner_grace];
     assert_eq!(spans, [Span(1), Span(2), Span(3), Span(4)]);
     assert_eq!((settings.levels.len(), settings.levels[0].key.as_str()), (1, "x/rack"));
+    assert_eq!(settings.reserve_after, None);
     let preemption = Allowance { enabled: false, evictions_per_minute: 5, patience: Span(6) };
     assert_eq!(settings.preemption, preemption);
     assert_eq!(settings.pools[0].selector.len(), 1);

@@ -14,6 +14,7 @@ mod parties;
 mod preempt;
 mod rebuild;
 mod release;
+mod reserve;
 
 pub(crate) use elastic::in_order_of_need;
 
@@ -35,6 +36,7 @@ use crate::node_state::NodeState;
 use crate::pod_state::PodState;
 use crate::preempt::{Preemptions, Promise};
 use crate::pvc::{Pvc, PvcName};
+use crate::queue::Reservation;
 use crate::settings::Settings;
 use crate::shared_map::SharedMap;
 use crate::time::Time;
@@ -64,6 +66,12 @@ pub struct Cluster {
     asks: BTreeMap<PodUid, Vec<Ask>>,
     /// Promises to gangs that others make room for.
     preemptions: Preemptions,
+    /// The gang that others must not delay.
+    reservation: Option<Arc<Reservation>>,
+    /// The state in which the reservation was looked for: capacity, claims, the gangs that may have it.
+    reserved_for: Option<(u64, u64, Vec<GangId>)>,
+    /// Gangs that get no reservation for a while, and until when.
+    lapsed: BTreeMap<GangId, Time>,
     /// Highest plan number used or seen.
     epoch: Epoch,
     /// Rises whenever something that was in the way of a plan may have gone.
@@ -156,6 +164,7 @@ impl Cluster {
             gangs: self.gangs.clone(),
             pvcs: self.pvcs.clone(),
             claims: self.ledger.claims().clone(),
+            reservation: self.reservation.clone(),
             promises: self.preemptions.promises.values().cloned().collect(),
         }
     }

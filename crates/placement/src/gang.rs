@@ -19,6 +19,7 @@ use crate::ids::{Epoch, GangId, Name, NodeName, PodUid};
 use crate::planner::rank;
 use crate::pod::{Gate, Membership, OwnerFault, PodPhase, Scheduler, SizeHint};
 use crate::pod_state::PodState;
+use crate::queue::Setback;
 use crate::refusal::Refusal;
 use crate::shared_map::SharedMap;
 use crate::time::Time;
@@ -71,6 +72,8 @@ pub struct Gang {
     pub refusal: Option<Refusal>,
     /// Nodes left out for this gang, and until when.
     pub excluded: BTreeMap<NodeName, Time>,
+    /// That it could not be bound where it had its place, and goes behind others for a while.
+    pub setback: Option<Setback>,
     /// What people were told last, so that they are told of changes only.
     pub(crate) told: Option<&'static str>,
     /// Capacity version at which planning failed last; not tried again until it rises.
@@ -160,6 +163,7 @@ impl Gang {
             phase: Phase::Gathering,
             refusal: None,
             excluded: BTreeMap::new(),
+            setback: None,
             told: None,
             failed_at: None,
         }

@@ -24,6 +24,8 @@ pub struct PodState {
     pub(crate) narrowed: bool,
     /// kube-scheduler's words at the time of the release; the same words later are old news.
     pub(crate) verdict_at_release: Option<Name>,
+    /// Since when it is known to be bound.
+    pub(crate) bound_since: Option<Time>,
     /// Since when it is being deleted.
     pub(crate) leaving_since: Option<Time>,
     /// Since when kube-scheduler refuses the planned node.
@@ -41,6 +43,7 @@ impl PodState {
             binding: false,
             narrowed: false,
             verdict_at_release: None,
+            bound_since: None,
             leaving_since: None,
             refused_since: None,
         }

@@ -268,12 +268,7 @@ impl Refusal {
             Refusal::Fragmented { resource, need, fits, pods } => format!(
                 "Enough {resource} is free in sum, but not in shape: {pods} pods need {need} each on one node, and {fits} such places are free."
             ),
-            Refusal::InsufficientExtended { name, need, free } => {
-                format!(
-                    "{need} of {name} are needed, {free} are free: {} missing.",
-                    need.saturating_sub(*free)
-                )
-            }
+            Refusal::InsufficientExtended { name, need, free } => lacking(name, *need, *free),
             Refusal::PortTaken { port: HostPort { protocol, port } } => format!(
                 "Each pod needs the host port {port}/{protocol} on a node of its own, and too few nodes with room have it free."
             ),
@@ -296,20 +291,12 @@ impl Refusal {
             Refusal::TopologyAffinity => {
                 "Enough GPUs are free, but not on as few NUMA nodes as the kubelet's topology manager demands: it would reject the pod (TopologyAffinityError).".into()
             }
-            Refusal::PreemptionPending { pods, victims: 0 } => {
-                format!("{pods} pods are leaving; what they leave is kept for this gang.")
-            }
-            Refusal::PreemptionPending { pods, victims } => format!(
-                "{victims} of lower priority are evicted for this gang; it starts when their {pods} pods are gone."
-            ),
+            Refusal::PreemptionPending { pods, victims } => leaving(*pods, *victims),
             Refusal::PreemptionRefused(why) => {
-                format!(
-                    "The pods that would have to go may not be evicted: {why} Others are tried after a while."
-                )
+                format!("Those that would have to go may not be evicted: {why} Others are tried after a while.")
             }
             Refusal::PreemptionFailed => {
-                "Room was made for the gang, but it could not be used. It is tried again after a while."
-                    .into()
+                "Room was made for the gang, but could not be used. It is tried again after a while.".into()
             }
             Refusal::ReservedForOther => "What is free here is held for a gang that is starting.".into(),
             Refusal::PlannedElsewhere => "The pod's place is on another node.".into(),
@@ -408,6 +395,19 @@ fn no_model(tried: &Name, why: Option<&Refusal>) -> String {
         }
         None => format!("The node's GPUs are none of the models that the pod may use ({tried})."),
     }
+}
+
+fn leaving(pods: u64, victims: u64) -> String {
+    if victims == 0 {
+        return format!("{pods} pods are leaving; what they leave is kept for this gang.");
+    }
+    format!(
+        "{victims} of lower priority are evicted for this gang; it starts when their {pods} pods are gone."
+    )
+}
+
+fn lacking(name: &Name, need: u64, free: u64) -> String {
+    format!("{need} of {name} are needed, {free} are free: {} missing.", need.saturating_sub(free))
 }
 
 fn shortage(resource: Resource, need: u64, free: u64) -> String {

@@ -21,6 +21,8 @@ pub struct Settings {
     pub owner_grace: Span,
     /// Levels of the topology, the widest first; those whose label no node carries are not there.
     pub levels: Vec<Level>,
+    /// How long a gang waits for room until later ones must not delay it any more; `None`: they always may.
+    pub reserve_after: Option<Span>,
     /// What preemption may do.
     pub preemption: Allowance,
     /// Node pools.
@@ -39,6 +41,7 @@ impl Default for Settings {
             exclusion: Span(60_000),
             owner_grace: Span(5_000),
             levels: well_known(),
+            reserve_after: Some(Span(300_000)),
             preemption: Allowance::default(),
             pools: Vec::new(),
             rules: Vec::new(),

@@ -15,6 +15,7 @@ use crate::pod_state::PodState;
 use crate::pool::{PoolRule, Strength, rule_for};
 use crate::preempt::Promise;
 use crate::pvc::{Pvc, PvcName};
+use crate::queue::Reservation;
 use crate::refusal::Refusal;
 use crate::score;
 use crate::settings::Settings;
@@ -42,6 +43,8 @@ pub struct View {
     pub pvcs: SharedMap<PvcName, Arc<Pvc>>,
     /// Who holds what.
     pub claims: SharedMap<PodUid, Arc<Claim>>,
+    /// The gang that others must not delay.
+    pub reservation: Option<Arc<Reservation>>,
     /// Promises to gangs that others make room for.
     pub promises: Vec<Arc<Promise>>,
 }
@@ -106,10 +109,15 @@ impl View {
     /// all the rest.
     fn filter_single(&self, pod: &Pod, offered: &[&str]) -> FilterAnswer {
         let rule = rule_for(&self.settings.rules, pod);
+        let may = |state: Option<(usize, &NodeState)>| {
+            let state = state.map(|(_, s)| s);
+            let reserved = state.is_some_and(|s| self.reserved(s, pod));
+            if reserved { Err(Refusal::ReservedForOther) } else { single_may_use(state, pod, rule) }
+        };
         let mut passed = Vec::with_capacity(if pod.wants_gpus() { offered.len() } else { 0 });
         let mut all = true;
         for (at, state) in self.resolve(offered).enumerate() {
-            match single_may_use(state.map(|(_, s)| s), pod, rule) {
+            match may(state) {
                 Ok(()) if pod.wants_gpus() => {
                     passed.extend(state.map(|(place, s)| (score::rank(s, pod, rule), place, at)));
                 }
@@ -123,8 +131,13 @@ impl View {
         if all {
             return FilterAnswer::All;
         }
-        let verdict = |state: Option<(usize, &NodeState)>| single_may_use(state.map(|(_, s)| s), pod, rule);
-        FilterAnswer::Each(self.resolve(offered).map(verdict).collect())
+        FilterAnswer::Each(self.resolve(offered).map(may).collect())
+    }
+
+    /// Whether a GPU pod of no gang would be in the way of the gang with the reservation.
+    fn reserved(&self, state: &NodeState, pod: &Pod) -> bool {
+        let here = self.reservation.as_deref().filter(|r| r.nodes.contains(&state.node.name));
+        pod.wants_gpus() && here.is_some_and(|r| !r.lets(pod, self.at, self.settings.barrier))
     }
 
     /// A score from 0 to 10 for each offered node, with one best node alone at the top where the pod has GPUs.

@@ -150,7 +150,7 @@ async fn one_victim_goes_once_and_never_for_the_polite() -> Result<()> {
     }
     let won = async || {
         let pods = cluster.lab.pods("default").await?;
-        let bound: Vec<String> = pods.iter().filter(|p| node_of(p).is_some()).map(|p| p.name_any()).collect();
+        let bound: Vec<String> = pods.iter().filter(|p| node_of(p).is_some()).map(Pod::name_any).collect();
         Ok((bound.len() == 1 && bound != ["low"]).then_some(bound))
     };
     let bound = cluster.lab.wait("one of the two to run", PATIENCE, won).await?;

@@ -11,6 +11,7 @@ use crate::event::Outcome;
 use crate::gang::{Gang, Phase};
 use crate::ids::{AskId, Epoch, GangId, NodeName, PodUid};
 use crate::pod::{Membership, Stamp};
+use crate::queue::Setback;
 use crate::refusal::Refusal;
 use crate::time::Time;
 
@@ -172,7 +173,13 @@ impl Cluster {
                 self.answer_asks_of(uid, &Ok(()), effects);
             }
             Outcome::Gone => self.unbind(uid, &Refusal::PodUnknown, effects),
-            Outcome::Refused(why) => self.unbind(uid, &Refusal::BindFailed(why), effects),
+            Outcome::Refused(why) => {
+                self.unbind(uid, &Refusal::BindFailed(why), effects);
+                let now = self.now;
+                if let Some(gang) = gang.as_ref().and_then(|id| self.gang_mut(id)) {
+                    gang.setback = Some(Setback::after(gang.setback, now));
+                }
+            }
         }
         if let Some(id) = gang {
             self.drop_place(&id, uid);
@@ -246,6 +253,7 @@ impl Cluster {
             self.dirty.insert(id);
         }
         self.preempt(now, effects);
+        self.reserve(now);
     }
 
     /// A bind waited too long: every parked member of its gang is told no; a Binding on its way keeps its

@@ -33,6 +33,9 @@ impl Cluster {
             // A gang that still waits keeps the planner's reason until it is planned again.
             let phase_waits = phase == Phase::Waiting;
             let keep = phase == Phase::Waiting && gang.phase == Phase::Waiting && gang.failed_at.is_some();
+            if phase == Phase::Placed {
+                gang.setback = None;
+            }
             gang.phase = phase;
             // Why the last plan failed says more than that the gang is queued again.
             let failed =

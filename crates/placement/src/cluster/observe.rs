@@ -38,6 +38,7 @@ impl Cluster {
             Some(old) => PodState { pod: pod.clone(), gang, ..PodState::clone(&old) },
             None => PodState::new(pod.clone(), gang),
         };
+        entry.bound_since = pod.node.is_some().then(|| entry.bound_since.unwrap_or(now));
         entry.leaving_since = pod.terminating.then(|| entry.leaving_since.unwrap_or(now));
         entry.published |= entry.stamp.is_some() && entry.stamp == pod.stamp;
         self.pods.insert(uid.clone(), Arc::new(entry));

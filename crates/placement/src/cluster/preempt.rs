@@ -223,11 +223,11 @@ impl Cluster {
 
     /// The nodes as a gang may use them: what is promised to others that it does not outrank is not free.
     pub(super) fn nodes_for(&self, id: &GangId) -> Vec<Arc<NodeState>> {
-        self.nodes_as_if(id, &BTreeSet::new())
+        self.without_reserved(id, self.nodes_as_if(id, &BTreeSet::new()))
     }
 
     /// The nodes as a gang could use them if these pods were not there.
-    fn nodes_as_if(&self, id: &GangId, gone: &BTreeSet<PodUid>) -> Vec<Arc<NodeState>> {
+    pub(super) fn nodes_as_if(&self, id: &GangId, gone: &BTreeSet<PodUid>) -> Vec<Arc<NodeState>> {
         let mut nodes: Vec<Arc<NodeState>> = self.nodes.values().cloned().collect();
         let claims = gone.iter().filter_map(|uid| self.ledger.claim(uid)).map(|claim| &claim.node);
         let changed: BTreeSet<&NodeName> =

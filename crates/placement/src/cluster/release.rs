@@ -18,7 +18,7 @@ use crate::planner::{Placement, Site, alike};
 use crate::pod::{Gate, Pod, Stamp};
 use crate::pod_state::PodState;
 use crate::pvc;
-use crate::queue::Turn;
+use crate::queue::{Setback, Turn};
 use crate::refusal::Refusal;
 use crate::spread::Spread;
 use crate::time::Time;
@@ -64,7 +64,8 @@ impl Cluster {
         let pods = || gang.members.iter().filter_map(|uid| self.pods.get(uid)).map(|s| &s.pod);
         let priority = pods().map(|p| p.priority).max()?;
         let created = pods().map(|p| p.created).min()?;
-        Some(Turn { priority: Reverse(priority), created, gang: gang.id.clone() })
+        let behind = gang.setback.is_some_and(|setback| self.now < setback.until);
+        Some(Turn { behind, priority: Reverse(priority), created, gang: gang.id.clone() })
     }
 
     /// Plans one gang: all waiting members, else as many as fit if they make up its minima, else nothing. Returns why
@@ -237,6 +238,9 @@ impl Cluster {
             gang.phase = Phase::Gathering;
             gang.refusal = Some(why.clone());
             gang.told = None;
+            if matches!(why, Refusal::SchedulerRefused { .. } | Refusal::BindFailed(_)) {
+                gang.setback = Some(Setback::after(gang.setback, now));
+            }
             if let Refusal::SchedulerRefused { node, .. } = why {
                 gang.excluded.insert(node.clone(), until);
             }

@@ -73,7 +73,7 @@ spec:
     )
 }
 
-/// A PriorityClass.
+/// A `PriorityClass`.
 pub fn priority_class(name: &str, value: i32, policy: &str) -> String {
     format!(
         "apiVersion: scheduling.k8s.io/v1
