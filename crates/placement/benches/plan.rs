@@ -1,4 +1,4 @@
-//! What planning and publishing cost on 1,000 nodes of 8 GPUs, each beside a floor from the same run: medians.
+//! What planning and publishing cost on 1,000 nodes of 8 GPUs (nearness: on 15,000), each beside a floor from the same run: medians.
 //! Nothing here passes or fails.
 #![allow(
     clippy::disallowed_methods,
@@ -14,12 +14,16 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use muster_placement::ids::{AskId, NodeName};
+use muster_placement::fleet::Terrain;
+use muster_placement::ids::{AskId, Name, NodeName};
 use muster_placement::ledger::Account;
+use muster_placement::level::Level;
 use muster_placement::node_state::NodeState;
 use muster_placement::planner::{Site, plan};
 use muster_placement::pod::{Gate, Pod, PodPhase};
 use muster_placement::resources::Resources;
+use muster_placement::selector::{Operator, Requirement, Term};
+use muster_placement::taint::{Taint, TaintEffect, Toleration};
 use muster_placement::time::Time;
 use muster_placement::{Cluster, Effect, Event, Outcome};
 use world::{amount, gang_id, inventory, member, node, pod};
@@ -31,6 +35,7 @@ const RUNS: usize = 31;
 fn main() {
     println!("placement, {NODES} nodes of {GPUS} GPUs; microseconds, medians");
     plans();
+    near();
     publication();
     life_of_a_pod();
     queue();
@@ -54,6 +59,46 @@ fn plans() {
         assert_eq!(plan(site, &members).is_ok(), fits, "{name}");
         row(name, median(|| plan(site, &members)), "one look at every node", floor(nodes, amount(each, 500)));
     }
+}
+
+/// Planning on 15,000 nodes in racks of 16 and blocks of 256, for members that select nodes and tolerate a taint. The
+/// floor is one pass over the nodes' free GPUs.
+fn near() {
+    let nodes: Vec<Arc<NodeState>> = (0..15_000).map(racked).collect();
+    let levels = ["block", "rack"].map(|name| Level { name: name.into(), key: name.into() });
+    let terrain = Terrain::new(&nodes, &levels);
+    let floor = median(|| nodes.iter().map(|state| state.free.gpus / GPUS).sum::<u64>());
+    let row = |name: &str, ours: Duration| row(name, ours, "one pass over free GPUs", floor);
+    row("15,000 nodes: domains from labels", median(|| Terrain::new(&nodes, &levels)));
+    let site = Site { terrain: Some(&terrain), ..Site::new(&nodes) };
+    for (members, fits) in [(1, true), (16, true), (1_000, true), (15_001, false)] {
+        let free = gang(members, GPUS);
+        let constrained: Vec<Arc<Pod>> = free.iter().map(|pod| Arc::new(choosy(pod))).collect();
+        for (what, gang) in [("", &free), (", constrained", &constrained)] {
+            assert_eq!(plan(site, gang).is_ok(), fits, "{members}{what}");
+            row(&format!("15,000 nodes: {members} x 8{what}"), median(|| plan(site, gang)));
+        }
+    }
+}
+
+/// A tainted node without an agent, of one of three models; one in five has one GPU less.
+fn racked(at: usize) -> Arc<NodeState> {
+    let mut node = node(&node_name(at), if at.is_multiple_of(5) { GPUS - 1 } else { GPUS });
+    let labels = [("block", at / 256), ("rack", at / 16), ("model", at / 5_000)];
+    node.labels.extend(labels.map(|(key, value)| (Name::from(key), Name::from(value.to_string().as_str()))));
+    node.taints = vec![Taint { key: "gpu".into(), value: "".into(), effect: TaintEffect::PreferNoSchedule }];
+    Arc::new(NodeState::new(Arc::new(node), None, Account::default(), Vec::new()))
+}
+
+/// The same pod, for two of the three models.
+fn choosy(pod: &Pod) -> Pod {
+    let mut pod = pod.clone();
+    let values = vec!["0".into(), "1".into()];
+    let model = Requirement { key: "model".into(), operator: Operator::In, values };
+    pod.constraints.required = Some(vec![Term { expressions: vec![model], fields: Vec::new() }]);
+    pod.constraints.tolerations =
+        vec![Toleration { key: Some("gpu".into()), exists: true, value: "".into(), effect: None }];
+    pod
 }
 
 /// A new view for readers, as it is made after every batch of events.
