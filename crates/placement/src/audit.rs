@@ -2,7 +2,7 @@
 //!
 //! A violation is a bug in this crate or a lie of the outside that we failed to contain, never a normal state.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -137,14 +137,18 @@ fn unheld_plans(cluster: &Cluster) -> Vec<Violation> {
 
 fn shared_promises(cluster: &Cluster) -> Vec<Violation> {
     let mut found = Vec::new();
+    let mut evicted: BTreeMap<&PodUid, &GangId> = BTreeMap::new();
     let mut promised: BTreeMap<&PodUid, &GangId> = BTreeMap::new();
+    // A gang goes whole: what a victim leaves on a node that its preemptor does not need may be promised to another.
     for promise in cluster.promises() {
-        let pods: BTreeSet<&PodUid> = promise.leaving.values().flatten().chain(&promise.victims).collect();
-        for uid in pods {
-            if let Some(other) = promised.insert(uid, &promise.gang) {
-                found.push(violation(Rule::OnePreemptor, format!("{uid}: {other} and {}", promise.gang)));
-            }
-        }
+        let victims =
+            promise.victims.iter().filter_map(|uid| Some((uid, evicted.insert(uid, &promise.gang)?)));
+        let leaving = promise.leaving.values().flatten();
+        let leaving = leaving.filter_map(|uid| Some((uid, promised.insert(uid, &promise.gang)?)));
+        let twice = victims.chain(leaving);
+        found.extend(twice.map(|(uid, other)| {
+            violation(Rule::OnePreemptor, format!("{uid}: {other} and {}", promise.gang))
+        }));
     }
     found
 }

