@@ -38,15 +38,27 @@ unit: tools-rust ## Unit, property and wire tests; no control plane
 e2e: tools ## The real control plane: every promise of the README, gated and ungated
 	cargo test --locked -p muster-lab -- --test-threads=1 $(ARGS)
 
+# What led to the figures stays above them; lines that begin with an id make the table at the end.
+FIGURES := target/figures.txt
+
 .PHONY: bench
 bench: tools dashboard ## Figures, each beside its floor or peer from the same run; ARGS="--only filter" for one of the lab's
 	cargo build --release --locked
-	cargo bench --quiet --locked -p muster-placement --bench plan
-	cargo bench --quiet --locked -p muster-simulations --bench world
-	cargo run --release --quiet --locked -p muster-lab -- bench --muster target/release/muster $(ARGS)
+	{ \
+	  cargo bench --quiet --locked -p muster --bench extender; \
+	  cargo bench --quiet --locked -p muster-placement --bench plan; \
+	  cargo bench --quiet --locked -p muster-simulations --bench world; \
+	  cargo run --release --quiet --locked -p muster-lab -- bench --muster target/release/muster $(ARGS); \
+	} | tee $(FIGURES)
 	@dashboard/browser/install-chromium.sh
 	cargo build --release --quiet --locked -p muster --example large_cluster
 	cd dashboard && npm run --silent figures
+	@printf '\nid  | case | n | ours | beside it | floor or peer | ratio | target | verdict (docs/performance.md)\n'
+	@grep -E '^[a-z][0-9]+ ' $(FIGURES) | sort --stable --version-sort --key=1,1
+
+.PHONY: growth
+growth: tools-rust ## Draw how time and memory of the pure core grow: docs/growth-*.svg
+	cargo bench --quiet --locked -p muster --bench growth
 
 .PHONY: deny
 deny: ## Licences, sources and advisories of all dependencies (needs cargo-deny)

@@ -9,6 +9,7 @@ mod bind;
 mod filter;
 mod preempt;
 mod prioritize;
+mod request;
 mod wire;
 
 use std::sync::Arc;
@@ -25,6 +26,9 @@ use crate::api::fault::Fault;
 use crate::engine::Handle;
 use crate::metrics::Metrics;
 use wire::PodHead;
+
+pub use prioritize::encode_scores;
+pub use request::take_names;
 
 /// Turns a pod as kube-scheduler sends it into one that placement understands.
 pub type Translate = Arc<dyn Fn(&KubePod) -> Pod + Send + Sync>;

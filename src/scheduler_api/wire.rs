@@ -25,22 +25,15 @@ pub(super) struct Args<'a> {
     pub(super) node_names: Option<Vec<Text<'a>>>,
 }
 
-impl Args<'_> {
-    /// The nodes offered, in their order.
-    pub(super) fn names(&self) -> Vec<&str> {
-        self.node_names.iter().flatten().map(|name| &**name).collect()
-    }
-}
-
 /// As much of a pod as says which one it is.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(super) struct PodHead<'a> {
     #[serde(borrow, default)]
     pub(super) metadata: Metadata<'a>,
 }
 
 /// `metadata` of a pod, in part.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub(super) struct Metadata<'a> {
     #[serde(borrow, default)]
     pub(super) uid: Text<'a>,

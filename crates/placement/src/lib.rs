@@ -35,6 +35,7 @@ pub mod ledger;
 pub mod level;
 pub mod node;
 pub mod node_state;
+pub mod offer;
 pub mod oracle;
 pub mod planner;
 pub mod pod;

@@ -10,6 +10,7 @@ use crate::gang::{Gang, Phase};
 use crate::ids::{GangId, PodUid};
 use crate::ledger::Claim;
 use crate::node_state::NodeState;
+use crate::offer::{Finder, Offered, position};
 use crate::pod::{Membership, Pod};
 use crate::pod_state::PodState;
 use crate::pool::{PoolRule, Strength, rule_for};
@@ -65,20 +66,23 @@ pub enum FilterAnswer {
 /// How many nodes a single GPU pod is offered at most, so that kube-scheduler's own preferences still have a say.
 const SHORTLIST: usize = 32;
 
-/// Where the next name is looked for, as distances from the place expected.
-const NEIGHBOURS: [isize; 5] = [0, 1, -1, 2, -2];
-
 impl View {
+    /// Which of the nodes of these names the pod may use.
+    pub fn filter(&self, pod: &Pod, names: &[&str]) -> FilterAnswer {
+        self.filter_offered(pod, &self.finder().find_all(names.iter().copied()))
+    }
+
     /// Which of the offered nodes the pod may use. `pod` is the pod as kube-scheduler sent it; what the watch
     /// knows of it counts more.
-    pub fn filter(&self, pod: &Pod, offered: &[&str]) -> FilterAnswer {
+    pub fn filter_offered(&self, pod: &Pod, offered: &[Offered<'_>]) -> FilterAnswer {
         if !self.ready {
             return FilterAnswer::None(Refusal::NotReady, None);
         }
         let state = self.pods.get(&pod.uid);
         if let Some(stamp) = state.and_then(|s| s.stamp.as_ref()) {
             let gang = || state.and_then(|s| s.gang.clone());
-            return match offered.iter().position(|n| *n == stamp.node.as_str()) {
+            let planned = self.finder().find(stamp.node.as_str());
+            return match offered.iter().position(|node| *node == planned) {
                 Some(at) => FilterAnswer::These([at].to_vec()),
                 None => FilterAnswer::None(Refusal::PlannedNodeNotOffered, gang()),
             };
@@ -107,7 +111,7 @@ impl View {
 
     /// A pod of no gang: every node with room that nobody holds, or the best of them. kube-scheduler has checked
     /// all the rest.
-    fn filter_single(&self, pod: &Pod, offered: &[&str]) -> FilterAnswer {
+    fn filter_single(&self, pod: &Pod, offered: &[Offered<'_>]) -> FilterAnswer {
         let rule = rule_for(&self.settings.rules, pod);
         let may = |state: Option<(usize, &NodeState)>| {
             let state = state.map(|(_, s)| s);
@@ -116,7 +120,8 @@ impl View {
         };
         let mut passed = Vec::with_capacity(if pod.wants_gpus() { offered.len() } else { 0 });
         let mut all = true;
-        for (at, state) in self.resolve(offered).enumerate() {
+        let states = || offered.iter().map(|node| node.known(&self.nodes));
+        for (at, state) in states().enumerate() {
             match may(state) {
                 Ok(()) if pod.wants_gpus() => {
                     passed.extend(state.map(|(place, s)| (score::rank(s, pod, rule), place, at)));
@@ -131,7 +136,7 @@ impl View {
         if all {
             return FilterAnswer::All;
         }
-        FilterAnswer::Each(self.resolve(offered).map(may).collect())
+        FilterAnswer::Each(states().map(may).collect())
     }
 
     /// Whether a GPU pod of no gang would be in the way of the gang with the reservation.
@@ -140,27 +145,24 @@ impl View {
         pod.wants_gpus() && here.is_some_and(|r| !r.lets(pod, self.at, self.settings.barrier))
     }
 
+    /// A score from 0 to 10 for each of the nodes of these names.
+    pub fn prioritize(&self, pod: &Pod, names: &[&str]) -> Vec<u8> {
+        self.prioritize_offered(pod, &self.finder().find_all(names.iter().copied()))
+    }
+
     /// A score from 0 to 10 for each offered node, with one best node alone at the top where the pod has GPUs.
-    pub fn prioritize(&self, pod: &Pod, offered: &[&str]) -> Vec<u8> {
-        let states: Vec<Option<(usize, &NodeState)>> = self.resolve(offered).collect();
+    pub fn prioritize_offered(&self, pod: &Pod, offered: &[Offered<'_>]) -> Vec<u8> {
+        let states: Vec<_> = offered.iter().map(|node| node.known(&self.nodes)).collect();
         score::scores(pod, rule_for(&self.settings.rules, pod), &states)
     }
 
-    /// The node of each name, and its place in the order of names. Names come nearly in order, so the neighbours of the last hit are tried first: a
-    /// search of all names touches a dozen that no cache holds.
-    fn resolve<'a>(&'a self, offered: &'a [&str]) -> impl Iterator<Item = Option<(usize, &'a NodeState)>> {
-        let mut expected = 0usize;
-        offered.iter().map(move |name| {
-            let is = |at: &usize| self.nodes.get(*at).is_some_and(|s| s.node.name.as_str() == *name);
-            let near = NEIGHBOURS.iter().map(|offset| expected.wrapping_add_signed(*offset)).find(is);
-            let at = near.or_else(|| self.position(name))?;
-            expected = at.saturating_add(1);
-            self.nodes.get(at).map(|state| (at, state.as_ref()))
-        })
+    /// Finds nodes by name, many in a row.
+    pub fn finder(&self) -> Finder<'_> {
+        Finder::new(&self.nodes)
     }
 
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
-        self.nodes.binary_search_by(|s| s.node.name.as_str().cmp(name)).ok()
+        position(&self.nodes, name)
     }
 
     /// The node of a name.

@@ -9,6 +9,8 @@ mod arrivals;
 mod caller;
 mod constant;
 mod end_to_end;
+#[path = "../../../benches/figure/mod.rs"]
+mod figure;
 mod figures;
 mod filter;
 mod floor;

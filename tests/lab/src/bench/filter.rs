@@ -1,4 +1,5 @@
-//! Filter over HTTP, as kube-scheduler calls it, beside a server that answers the same bytes without looking.
+//! Filter and prioritize over HTTP, as kube-scheduler calls them, beside a server that answers the same bytes without
+//! looking, and one that decides nothing but reads and writes like an extender: h1, h2, h3.
 //!
 //! 5,000 real nodes, each with a report. Their kubelets are not played: kwok and the controller manager are stopped
 //! first, so that the machine is at rest, and the pods tolerate what unready nodes are tainted with.
@@ -15,14 +16,16 @@ use serde_json::{Value, json};
 
 use super::caller::{Caller, Request};
 use super::constant;
+use super::figure::{Figure, Goal};
 use super::figures::{number, percentile, us};
 use super::processes::{at_rest, cpu};
 use super::still;
+use super::trivial;
 use super::workload;
-use crate::Lab;
 use crate::process::Process;
 use crate::reports::Reports;
 use crate::wait::until;
+use crate::{ADMIN, Lab};
 
 const NODES: usize = 5_000;
 const OFFERED: [usize; 3] = [1, 500, 5_000];
@@ -32,65 +35,74 @@ const TURNS: usize = 30;
 /// Size of a pod's JSON with what training operators put into it.
 const POD_BYTES: usize = 6_700;
 
-/// A pod, and what filter says to it.
-const CASES: [(&str, &str); 3] = [
-    ("planned-0", "planned member: its node"),
-    ("single", "single GPU pod: all nodes"),
-    ("refused-0", "member of a gang that waits: none"),
+const FILTER: &str = "/v1/extender/filter";
+const PRIORITIZE: &str = "/v1/extender/prioritize";
+
+/// A pod, what it is asked, and what the answer is.
+const CASES: [(&str, &str, &str); 5] = [
+    ("planned-0", FILTER, "filter a planned member: its node"),
+    ("single", FILTER, "filter a single GPU pod: the best 32"),
+    ("refused-0", FILTER, "filter a member that waits: refused"),
+    ("cpu", FILTER, "filter a pod without GPUs: all nodes"),
+    ("cpu", PRIORITIZE, "prioritize the same"),
 ];
 
-/// Prints the table.
+/// Prints the figures.
 pub(super) async fn run(muster: &Path) -> Result<()> {
     println!(
-        "\nfilter over HTTP, {NODES} nodes known, pod of {POD_BYTES} bytes, one caller; floor: axum, constant answer"
+        "\nfilter and prioritize over HTTP, {NODES} nodes known, pod of {POD_BYTES} bytes, one caller; n: names in the call"
     );
     let (lab, muster, port) = start(muster).await?;
     let pods = create_pods(&lab).await?;
-    let constant = constant::start()?;
-    let mut ours = Caller::connect(port)?;
-    let mut floor = Caller::connect(constant.port)?;
+    let (constant, trivial) = (constant::start()?, trivial::start(&lab.kubeconfig_for(ADMIN)?)?);
+    let (mut ours, mut floor) = (Caller::connect(port)?, Caller::connect(constant.port)?);
+    let mut peer = Caller::connect(trivial.port)?;
     at_rest(&lab, Some(muster.pid())).await?;
-    println!(
-        "{:>6} {:34} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>8} {:>8}",
-        "names",
-        "case",
-        "answer B",
-        "p50 us",
-        "p99 us",
-        "floor p50",
-        "floor p99",
-        "ratio",
-        "cpu us",
-        "floor cpu"
-    );
+    let planned = planned_node(&mut ours, pods.get("planned-0"))?;
     for offered in OFFERED {
-        for (pod, case) in CASES {
-            let pod = pods.get(pod).context("a pod is missing")?;
-            let body = body(pod, &names_with(planned_node(&mut ours, pods.get("planned-0"))?, offered));
-            let request = Request::post("/v1/extender/filter", body.as_bytes());
+        let names = names_with(planned, offered);
+        for (pod, path, case) in CASES {
+            let body = body(pods.get(pod).context("a pod is missing")?, &names);
+            let request = Request::post(path, body.as_bytes());
             let answer = ours.call(&request)?.to_vec();
             floor.call(&Request::post(constant::SET, &answer))?;
             let asked = Request::post(constant::ASK, body.as_bytes());
-            let mut pair =
-                [Side::new(&mut ours, muster.pid(), &request), Side::new(&mut floor, constant.pid(), &asked)];
+            let mut sides = [
+                Side::new(&mut ours, muster.pid(), &request),
+                Side::new(&mut floor, constant.pid(), &asked),
+                Side::new(&mut peer, trivial.pid(), &request),
+            ];
             for _ in 0..TURNS {
-                pair.iter_mut().try_for_each(Side::turn)?;
+                sides.iter_mut().try_for_each(Side::turn)?;
             }
-            let [ours, floor] = pair.map(Side::figures);
-            println!(
-                "{offered:>6} {case:34} {:>8} {:>8.0} {:>8.0} {:>8.0} {:>8.0} {:>7.2} {:>8.0} {:>8.0}",
-                answer.len(),
-                ours.p50,
-                ours.p99,
-                floor.p50,
-                floor.p99,
-                ours.p50 / floor.p50,
-                ours.cpu,
-                floor.cpu
-            );
+            let sides = sides.map(Side::figures);
+            print(path, pod, case, offered, &sides);
         }
     }
     Ok(())
+}
+
+/// The lines of one case: median beside the floor's and the peer's, the slowest hundredth, processor time.
+fn print(path: &str, pod: &str, case: &str, n: usize, [ours, floor, peer]: &[Figures; 3]) {
+    let (id, most) = match (path, pod, n) {
+        (PRIORITIZE, ..) | (_, "cpu", _) => ("h2", 1.3),
+        (.., 1) => ("h3", 1.1),
+        _ => ("h1", 1.25),
+    };
+    let line = |ours: f64, unit: &str, beside: String, floor: (&str, f64), goal: Goal| {
+        println!("{}", Figure { id, case, n, ours, unit, beside, floor, goal });
+    };
+    let beside = format!("p99 {:.0}, cpu {:.0}, floor's cpu {:.0}", ours.p99, ours.cpu, floor.cpu);
+    line(ours.p50, "us", beside, ("constant answer", floor.p50), Goal::TimesFloor(most));
+    let beside = format!("cpu {:.0}, peer's cpu {:.0}", ours.cpu, peer.cpu);
+    line(ours.p50, "us", beside, ("trivial extender", peer.p50), Goal::None);
+    if id == "h1" {
+        line(ours.p99, "us", "p99".to_owned(), ("p50", ours.p50), Goal::TimesFloor(3.0));
+    }
+    if id == "h3" {
+        let goal = Goal::AtMost(50.0);
+        line(ours.cpu, "us", "server's processor time".to_owned(), ("constant answer", floor.cpu), goal);
+    }
 }
 
 /// One server in one comparison.
@@ -156,9 +168,14 @@ async fn create_pods(lab: &Lab) -> Result<BTreeMap<String, Value>> {
         ("refused-0", Some(("refused", 3))),
         ("refused-1", Some(("refused", 3))),
         ("single", None),
+        ("cpu", None),
     ] {
         let mut pod = workload::pod(name, gang);
         if let Some(spec) = &mut pod.spec {
+            if name == "cpu" {
+                let resources = spec.containers.iter_mut().filter_map(|c| c.resources.as_mut());
+                resources.for_each(|resources| resources.limits = None);
+            }
             spec.tolerations = serde_json::from_value(json!([{"operator": "Exists"}]))?;
             for container in &mut spec.containers {
                 container.env = serde_json::from_value(json!([{"name": "TF_CONFIG", "value": filler}]))?;
@@ -189,8 +206,7 @@ async fn create_pods(lab: &Lab) -> Result<BTreeMap<String, Value>> {
 fn planned_node(caller: &mut Caller, pod: Option<&Value>) -> Result<usize> {
     let all: Vec<String> = (0..NODES).map(node_name).collect();
     let body = body(pod.context("no planned pod")?, &all);
-    let answer: Value =
-        serde_json::from_slice(caller.call(&Request::post("/v1/extender/filter", body.as_bytes()))?)?;
+    let answer: Value = serde_json::from_slice(caller.call(&Request::post(FILTER, body.as_bytes()))?)?;
     let names = answer["NodeNames"].as_array().context("no NodeNames")?;
     ensure!(names.len() == 1, "a planned pod may have {} nodes", names.len());
     let name = names.first().and_then(Value::as_str).unwrap_or_default();
