@@ -13,7 +13,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use muster_placement::time::{Span, Time};
-use muster_simulations::{Kind, Pace, Scenario, Users, run};
+use muster_simulations::{Kind, Pace, Scenario, Users, Weather, run};
 
 fn main() {
     println!("the world, one hour of virtual time; events in 1,000 per second");
@@ -30,6 +30,7 @@ fn main() {
         let scenario = Scenario {
             seed: 1,
             pace: Pace::default(),
+            weather: Weather::default(),
             nodes,
             jobs: Vec::new(),
             users: Some(users),

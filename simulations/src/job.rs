@@ -26,6 +26,8 @@ pub struct JobSpec {
     pub name: String,
     /// Roles in the order in which their pods are made.
     pub roles: Vec<Role>,
+    /// Members without which it does not start; `None`: all of them.
+    pub min: Option<u32>,
     /// `spec.priority` of its pods.
     pub priority: i32,
     /// How long it runs once every member runs.
@@ -51,6 +53,11 @@ impl JobSpec {
     /// Number of pods.
     pub fn size(&self) -> u32 {
         self.roles.iter().map(|role| role.replicas).fold(0, u32::saturating_add)
+    }
+
+    /// Members that it needs to work.
+    pub fn needed(&self) -> u32 {
+        if self.is_gang() { self.min.unwrap_or(self.size()) } else { 1 }
     }
 
     /// GPUs of all pods together.
@@ -83,6 +90,8 @@ pub(crate) struct Job {
     pub(crate) run: u64,
     /// When all members were bound for the first time.
     pub(crate) whole: Option<Time>,
+    /// A member was lost, or refused for good, after the job began to be bound.
+    pub(crate) lost: bool,
     pub(crate) ended: bool,
 }
 
@@ -95,14 +104,19 @@ impl Job {
             incarnation: Name::from(uid(serial).as_str()),
         };
         let pods = BTreeMap::new();
-        Job { spec, id, submitted: now, pods, running: None, run: 0, whole: None, ended: false }
+        Job { spec, id, submitted: now, pods, running: None, run: 0, whole: None, lost: false, ended: false }
     }
 
     /// What Muster reads of the owner.
     pub(crate) fn gang_spec(&self) -> GangSpec {
-        let roles = self.spec.roles.iter().map(|r| GangRole::whole(&r.name, r.replicas)).collect();
+        let role = |role: &Role| {
+            let whole = GangRole::whole(&role.name, role.replicas);
+            // An elastic job can do without members of any role.
+            if self.spec.min.is_some() { GangRole { min: 0, ..whole } } else { whole }
+        };
+        let roles = self.spec.roles.iter().map(role).collect();
         let size = self.spec.size();
-        GangSpec { id: self.id.clone(), roles, size: Ok(size), min: size }
+        GangSpec { id: self.id.clone(), roles, size: Ok(size), min: self.spec.needed() }
     }
 
     /// Whether all its pods have a place on these nodes.
@@ -159,6 +173,6 @@ impl Job {
 }
 
 /// UIDs in the order in which objects were made.
-fn uid(serial: u64) -> String {
+pub(crate) fn uid(serial: u64) -> String {
     format!("{serial:08x}-0000-4000-8000-000000000000")
 }

@@ -3,25 +3,38 @@
 //!
 //! Reading order: [`Scenario`] (what there is and what will go wrong) → [`World`] (what happens) → the [`Muster`]
 //! under test, which is either the core itself ([`Direct`]) or, in `muster demo`, the whole program.
-//! The world knows the truth and judges: [`Tally`] counts what must never happen.
+//! The world knows the truth and judges: [`Tally`] counts what must never happen. Storms ([`Scenario::storm`]) are run
+//! by [`weather_out`], with an auditor between world and core and, to show that it sees something, a planted [`Bug`].
 
 #![forbid(unsafe_code)]
 
 mod agenda;
+mod auditor;
+mod bug;
 mod dice;
 mod direct;
+#[cfg(feature = "studies")]
+pub mod hunt;
 mod job;
+mod journal;
 mod machine;
+mod plugin;
+mod run;
 mod scenario;
+mod shrink;
+mod storm;
 #[cfg(feature = "studies")]
 pub mod studies;
 mod tally;
 mod world;
 
+pub use bug::{BUGS, Bug};
 pub use dice::{Concern, Dice};
-pub use direct::{Direct, Run, run};
 pub use job::{JobSpec, Role, gpu_toleration};
 pub use machine::Kind;
-pub use scenario::{Pace, Scenario};
+pub use run::{Limits, Run, run, weather_out};
+pub use scenario::{Pace, Scenario, Weather};
+pub use shrink::shrink;
+pub use storm::STORM;
 pub use tally::Tally;
-pub use world::{Fault, Muster, Shape, Users, World};
+pub use world::{Fault, Muster, Shape, Users, WatchKind, World};

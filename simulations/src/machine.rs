@@ -32,7 +32,15 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn gpus(self) -> usize {
+    /// Kinds that there are.
+    pub(crate) const COUNT: usize = 5;
+
+    /// NVLinks from one of its GPUs that end at the other; those of NVSwitch end at a switch.
+    pub(crate) fn direct_links(self, a: usize, b: usize) -> u32 {
+        if self == Kind::Dgx1V { cube_mesh_links(a, b) } else { 0 }
+    }
+
+    pub(crate) fn gpus(self) -> usize {
         match self {
             Kind::Hgx8xH100 | Kind::Hgx8xA100 | Kind::Dgx1V => 8,
             Kind::Pcie4xL40S => 4,
@@ -49,6 +57,12 @@ impl Kind {
             Kind::Pcie4xL40S => ("NVIDIA L40S", 46_068),
             Kind::CpuOnly => ("", 0),
         }
+    }
+
+    /// `nvidia.com/gpu.product` as GPU feature discovery writes it.
+    pub(crate) fn product_label(self) -> Option<Name> {
+        let (model, _) = self.product();
+        (self.gpus() > 0).then(|| Name::from(model.replace(' ', "-").as_str()))
     }
 
     /// Memory of one of its GPUs in MiB.
@@ -97,12 +111,24 @@ fn cube_mesh_links(a: usize, b: usize) -> u32 {
 /// A GPU as it really is.
 #[derive(Clone, Debug)]
 pub(crate) struct Device {
-    uuid: GpuUuid,
+    pub(crate) uuid: GpuUuid,
     /// Why it does not work.
     pub(crate) broken: Option<&'static str>,
+    /// It is lost, and no XID said so.
+    pub(crate) vanished: bool,
+    /// The device plugin knows that it does not work.
+    pub(crate) marked: bool,
     /// The pod that has it.
     pub(crate) pod: Option<PodUid>,
     pub(crate) load: Load,
+}
+
+impl Device {
+    /// After a reboot nobody has it, and the plugin has forgotten what it knew.
+    pub(crate) fn start_anew(&mut self) {
+        self.pod = None;
+        self.marked = false;
+    }
 }
 
 /// A machine and what goes on in it.
@@ -111,6 +137,16 @@ pub(crate) struct Machine {
     pub(crate) node: Node,
     pub(crate) kind: Kind,
     pub(crate) devices: Vec<Device>,
+    /// There is a Node object for it.
+    pub(crate) present: bool,
+    /// The device plugin does not run.
+    pub(crate) plugin_down: bool,
+    /// The agent does not run.
+    pub(crate) agent_gone: bool,
+    /// How often the machine was started.
+    pub(crate) boot: u64,
+    /// Number of the agent's last report of this boot.
+    pub(crate) sequence: u64,
 }
 
 impl Machine {
@@ -118,10 +154,21 @@ impl Machine {
         let device = |at: usize| Device {
             uuid: uuid(name, at),
             broken: None,
+            vanished: false,
+            marked: false,
             pod: None,
             load: Load { temperature_c: 31, power_mw: 60_000, ..Load::default() },
         };
-        Machine { node: node(name, kind), kind, devices: (0..kind.gpus()).map(device).collect() }
+        Machine {
+            node: node(name, kind),
+            kind,
+            devices: (0..kind.gpus()).map(device).collect(),
+            present: true,
+            plugin_down: false,
+            agent_gone: false,
+            boot: 0,
+            sequence: 0,
+        }
     }
 
     /// What the node agent would report.
@@ -150,12 +197,6 @@ impl Machine {
             driver_fault: None,
         }
     }
-
-    /// Positions of the GPUs that work and nobody has.
-    pub(crate) fn free(&self) -> Vec<usize> {
-        let free = |(_, device): &(usize, &Device)| device.broken.is_none() && device.pod.is_none();
-        self.devices.iter().enumerate().filter(free).map(|(at, _)| at).collect()
-    }
 }
 
 /// Stable, and of the form that NVML gives.
@@ -170,13 +211,10 @@ fn uuid(node: &str, at: usize) -> GpuUuid {
 
 fn node(name: &str, kind: Kind) -> Node {
     let (cores, gib) = kind.host();
-    let (model, _) = kind.product();
     let mut labels = BTreeMap::from([(Name::from("kubernetes.io/hostname"), Name::from(name))]);
     let mut taints = Vec::new();
-    if kind.gpus() > 0 {
-        // As GPU feature discovery writes it.
-        let product = model.replace(' ', "-");
-        labels.insert(Name::from("nvidia.com/gpu.product"), Name::from(product.as_str()));
+    if let Some(product) = kind.product_label() {
+        labels.insert(Name::from("nvidia.com/gpu.product"), product);
         taints.push(Taint {
             key: Name::from("nvidia.com/gpu"),
             value: Name::from("present"),

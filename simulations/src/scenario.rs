@@ -1,9 +1,7 @@
 //! What there is at the beginning, who submits what, and what will go wrong.
 
-use muster_placement::ids::NodeName;
 use muster_placement::time::{Span, Time};
 
-use crate::dice::{Concern, Dice};
 use crate::job::JobSpec;
 use crate::machine::Kind;
 use crate::world::{Fault, Shape, Users};
@@ -27,6 +25,27 @@ impl Default for Pace {
     }
 }
 
+/// What goes wrong now and then, all the time. The default is fine weather.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Weather {
+    /// Calls to the API server without an answer, carried out or not, in thousandths.
+    pub lost_answers_per_mille: u64,
+    /// Patches that meet another write, in thousandths.
+    pub conflicts_per_mille: u64,
+    /// How far a watch may lag behind, in milliseconds.
+    pub watch_lag_ms: u64,
+    /// Reports that never arrive, in thousandths.
+    pub reports_lost_per_mille: u64,
+    /// Reports that arrive twice, in thousandths.
+    pub reports_doubled_per_mille: u64,
+    /// How late a report may be, in milliseconds; later ones overtake it.
+    pub report_delay_ms: u64,
+    /// Every kubelet's topology manager has the policy `restricted`.
+    pub restricted: bool,
+    /// Admission refuses what is done to members of this index.
+    pub denied_index: Option<u32>,
+}
+
 /// A world to be.
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -34,6 +53,8 @@ pub struct Scenario {
     pub seed: u64,
     /// Speed.
     pub pace: Pace,
+    /// What goes wrong now and then.
+    pub weather: Weather,
     /// Nodes by name.
     pub nodes: Vec<(String, Kind)>,
     /// Jobs submitted at their times.
@@ -78,39 +99,5 @@ impl Scenario {
             shape(3, "ReplicaSet", "serve", vec![("server", 2, 1, 4_000)], Some("NVIDIA-L40S")),
             shape(3, "ReplicaSet", "notebook", vec![("user", 1, 1, 4_000)], None),
         ]
-    }
-
-    /// A small world in which anything may go wrong: nodes, jobs and faults drawn from the seed.
-    pub fn random(seed: u64, span: Span) -> Scenario {
-        let mut dice = Dice::new(seed, Concern::Faults);
-        let kinds = [Kind::Hgx8xH100, Kind::Hgx8xA100, Kind::Dgx1V, Kind::Pcie4xL40S];
-        let count = 3 + dice.below(6);
-        let mut nodes: Vec<(String, Kind)> =
-            (0..count).filter_map(|at| dice.pick(&kinds).map(|kind| (format!("gpu-{at}"), *kind))).collect();
-        nodes.push(("cpu-0".to_owned(), Kind::CpuOnly));
-        let faults = (0..dice.below(12)).flat_map(|_| faults(&mut dice, &nodes, span)).collect();
-        let pause = 2_000 + dice.below(20_000);
-        let mut users = Users::new(seed, Scenario::shapes(), pause, (5_000, 90_000), Time(span.0));
-        users.ungated_per_mille = [0, 300, 1_000][usize::try_from(dice.below(3)).unwrap_or(0)];
-        let pace = Pace { slow_calls_per_mille: dice.below(60), ..Pace::default() };
-        Scenario { seed, pace, nodes, jobs: Vec::new(), users: Some(users), faults }
-    }
-}
-
-/// Something that breaks, and is mended later; all is whole again when the users have gone home.
-fn faults(dice: &mut Dice, nodes: &[(String, Kind)], span: Span) -> Vec<(Time, Fault)> {
-    let Some((name, _)) = dice.pick(nodes) else { return Vec::new() };
-    let node = NodeName::from(name.as_str());
-    let at = Time(dice.below(span.0));
-    let later = at.after(dice.span(1_000, 120_000));
-    match dice.below(3) {
-        0 => {
-            let gpu = usize::try_from(dice.below(8)).unwrap_or(0);
-            let dies =
-                Fault::GpuDies { node: node.clone(), gpu, why: "XID 79: the GPU has fallen off the bus" };
-            vec![(at, dies), (later, Fault::GpusRecover(node))]
-        }
-        1 => vec![(at, Fault::Cordon(node.clone())), (later, Fault::Uncordon(node))],
-        _ => vec![(at, Fault::Restart)],
     }
 }

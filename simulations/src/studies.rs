@@ -5,9 +5,16 @@
 //! [`report`] (table, page, plot, JSON). One file or folder per study; data are in `simulations/traces`.
 //! A figure that was measured on another machine or another trace is context, never a row that is beaten.
 
+mod clos_locality;
+mod exact_trees;
+mod knavigator_gang;
+mod knavigator_topology;
+mod muri_gangs;
 pub mod openb;
 pub mod plot;
+mod replay;
 pub mod report;
+mod scale;
 pub mod statistics;
 mod study;
 pub mod traces;
@@ -21,7 +28,18 @@ pub use study::{Column, Goal, Line, Row, Size, Study, StudyError};
 
 /// All studies, in the order in which they are listed.
 pub fn all() -> Vec<Box<dyn Study>> {
-    vec![Box::new(openb::saturation::Saturation), Box::new(openb::all_lists::AllLists)]
+    vec![
+        Box::new(openb::saturation::Saturation),
+        Box::new(openb::all_lists::AllLists),
+        Box::new(knavigator_gang::KnavigatorGang),
+        Box::new(knavigator_topology::KnavigatorTopology),
+        Box::new(exact_trees::ExactTrees),
+        Box::new(clos_locality::ClosLocality),
+        Box::new(scale::Scale),
+        Box::new(muri_gangs::MuriGangs { trace: 2 }),
+        Box::new(muri_gangs::MuriGangs { trace: 1 }),
+        Box::new(muri_gangs::MuriGangs { trace: 3 }),
+    ]
 }
 
 /// The study of a name.

@@ -7,8 +7,10 @@ use muster_placement::time::Span;
 /// Counts of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Things that happened.
+    /// Things that happened, Muster's ticks included.
     pub happenings: u64,
+    /// Muster's ticks.
+    pub ticks: u64,
     /// Jobs submitted.
     pub submitted: u64,
     /// Gangs that became whole.
@@ -25,6 +27,16 @@ pub struct Tally {
     pub rejected: u64,
     /// Faults that came about.
     pub faults: u64,
+    /// Restarts of Muster among them.
+    pub restarts: u64,
+    /// Watches that listed again.
+    pub relists: u64,
+    /// Calls to the API server that had no answer.
+    pub unanswered: u64,
+    /// Calls that met another write.
+    pub conflicts: u64,
+    /// Reports that were older than one taken.
+    pub reports_refused: u64,
     /// From a gang's submission until all its members were bound.
     pub waits: Vec<Span>,
     /// Safety rules that were broken, in words. Must be empty.

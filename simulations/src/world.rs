@@ -1,19 +1,25 @@
 //! The world: what is true, what will happen, and the one way in which it moves.
 //!
-//! Its parts, one file each: what users submit, what controllers make of it, the API server, kube-scheduler,
-//! kubelets with their devices and agents, and what goes wrong.
+//! Its parts, one file each: what users submit, what controllers make of it, the API server with its watches and
+//! the calls to it, kube-scheduler, kubelets with their devices, agents, operators and tenants, and what goes wrong.
 //!
 //! Invariant: everything that happens goes through the agenda, so the order of events is a function of the
 //! seed and of what Muster does. Muster learns of things only by [`Muster::tell`], some time after they happened.
 
+mod agents;
 mod api_server;
+mod calls;
 mod controllers;
 mod faults;
+mod inspection;
 mod kube_scheduler;
 mod kubelet;
+mod operators;
+mod tenants;
 mod users;
+mod watches;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use muster_placement::gang::GangSpec;
@@ -24,21 +30,31 @@ use muster_placement::pod::Pod;
 use muster_placement::time::{Span, Time};
 use muster_placement::{Effect, Event, Refusal, View};
 
+use self::agents::{Letter, Session};
+use self::calls::Calls;
 use self::kube_scheduler::KubeScheduler;
+use self::watches::Watches;
 use crate::agenda::Agenda;
 use crate::dice::{Concern, Dice};
 use crate::job::{Job, JobSpec};
 use crate::machine::Machine;
-use crate::scenario::{Pace, Scenario};
+use crate::scenario::{Pace, Scenario, Weather};
 use crate::tally::Tally;
 
 pub use self::faults::Fault;
 pub use self::users::{Shape, Users};
+pub use self::watches::Kind as WatchKind;
+
+/// Between two ticks of Muster, as in the program.
+const TICK: Span = Span(250);
 
 /// What the world asks of the scheduler extender under test. Effects come back through [`World::carry_out`].
 pub trait Muster {
     /// Something happened.
     fn tell(&mut self, event: Event);
+    /// What a careless shell would have told although it is not so, or no longer: a report that is older than one
+    /// that was taken, a call without an answer as a failure, a list older than what was seen. Nothing to do.
+    fn withhold(&mut self, _event: Event) {}
     /// What filter and prioritize are answered from.
     fn view(&mut self) -> Arc<View>;
     /// kube-scheduler asks for a bind; the answer comes back through [`World::answered`].
@@ -58,8 +74,14 @@ pub(crate) enum Happening {
     Arrival,
     /// A controller makes the pod of one place of a job.
     MakePod(GangId, usize, u32),
-    /// News reach Muster's watch.
-    Watch(Box<Event>),
+    /// News reach one of Muster's watches.
+    Watch(WatchKind, Box<Event>),
+    /// A watch that was cut lists its objects.
+    List(WatchKind),
+    /// Such a list reaches Muster.
+    Listed(WatchKind, Vec<Event>),
+    /// The answer to a call reaches Muster.
+    Reply(Box<Event>),
     /// A change of a pod reaches kube-scheduler.
     SchedulerSees(PodUid),
     /// kube-scheduler takes the next pod.
@@ -70,18 +92,32 @@ pub(crate) enum Happening {
     Impatience(AskId),
     /// The next call about a pod reaches the API server.
     Land(PodUid),
+    /// A call about a pod had no answer: the pod is read.
+    ReadBack(PodUid),
+    /// A call that nobody waits for any more reaches the API server.
+    Stray(Box<Effect>),
     /// A pod's containers start.
     Start(PodUid),
-    /// A pod that was evicted is gone.
+    /// The containers of a pod that is being deleted have stopped.
+    Stopped(PodUid),
+    /// The controller of a pod that failed deletes it.
+    Discard(PodUid),
+    /// A pod of nobody's job is deleted.
     Leave(PodUid),
+    /// The kubelet writes its node's status.
+    Status(NodeName),
+    /// The pods of a node that is gone are deleted.
+    Reap(NodeName),
     /// A job has done its work.
     Finish(GangId, u64),
     /// A finished job is deleted.
     Clean(GangId),
     /// It is looked at whether a gang that began to be bound is whole.
     Inspect(GangId),
-    /// An agent reports.
+    /// It is time for an agent to report.
     Report(NodeName),
+    /// A report reaches Muster.
+    Arrive(Box<Letter>),
     /// Something breaks or is mended.
     Fault(Fault),
     /// Time passes for Muster.
@@ -98,15 +134,23 @@ pub struct World {
     pub(crate) pods: BTreeMap<PodUid, Pod>,
     pub(crate) owners: BTreeMap<GangId, GangSpec>,
     pub(crate) jobs: BTreeMap<GangId, Job>,
-    pub(crate) calls: BTreeMap<PodUid, VecDeque<Effect>>,
+    /// Jobs in the order in which they were submitted, those that are gone included.
+    pub(crate) submitted: Vec<GangId>,
+    pub(crate) calls: Calls,
+    pub(crate) watches: Watches,
+    /// Order of the reports of each node, as Muster's door remembers it.
+    pub(crate) sessions: BTreeMap<NodeName, Session>,
+    pub(crate) weather: Weather,
+    /// Bindings until Muster is killed.
+    pub(crate) restart_after: Option<u32>,
     pub(crate) scheduler: KubeScheduler,
     pub(crate) users: Option<Users>,
     pub(crate) network: Dice,
     pub(crate) kubelet: Dice,
-    /// Gangs with a Binding on its way or done, until they were whole.
+    /// Gangs with a member bound that have not been seen whole.
     pub(crate) beginning: BTreeSet<GangId>,
-    /// When the last news about pods, nodes and owners reach Muster: a watch keeps its order.
-    pub(crate) watched_until: Time,
+    /// When something last came in the way of everybody: a restart, an API server that was down.
+    pub(crate) disturbed: Time,
     pub(crate) serial: u64,
     pub(crate) tally: Tally,
 }
@@ -114,7 +158,7 @@ pub struct World {
 impl World {
     /// The world of a scenario, before anything has happened.
     pub fn new(scenario: Scenario) -> World {
-        let Scenario { seed, pace, nodes, jobs, users, faults } = scenario;
+        let Scenario { seed, pace, weather, nodes, jobs, users, faults } = scenario;
         let machines: BTreeMap<NodeName, Machine> = nodes
             .iter()
             .map(|(name, kind)| (NodeName::from(name.as_str()), Machine::new(name, *kind)))
@@ -127,13 +171,18 @@ impl World {
             pods: BTreeMap::new(),
             owners: BTreeMap::new(),
             jobs: BTreeMap::new(),
-            calls: BTreeMap::new(),
+            submitted: Vec::new(),
+            calls: Calls::default(),
+            watches: Watches::default(),
+            sessions: BTreeMap::new(),
+            weather,
+            restart_after: None,
             scheduler: KubeScheduler::new(Dice::new(seed, Concern::Ties)),
             users,
             network: Dice::new(seed, Concern::Network),
             kubelet: Dice::new(seed, Concern::Kubelet),
             beginning: BTreeSet::new(),
-            watched_until: Time(0),
+            disturbed: Time(0),
             serial: 0,
             tally: Tally::default(),
         };
@@ -153,15 +202,13 @@ impl World {
     /// Tells Muster all there is, as its first lists and the agents' first reports do.
     pub fn begin(&mut self, muster: &mut dyn Muster) {
         self.relist(muster);
-        for (name, machine) in self.machines.iter().filter(|(_, machine)| !machine.devices.is_empty()) {
-            muster.tell(Event::Reported(name.clone(), machine.inventory()));
-        }
+        let names: Vec<NodeName> = self.machines.keys().cloned().collect();
         let mut offset = 0;
-        for (name, machine) in &self.machines {
-            if !machine.devices.is_empty() {
-                offset = (offset + 137) % self.pace.report.0.max(1);
-                self.agenda.add(Time(offset), Happening::Report(name.clone()));
-            }
+        for name in names {
+            let Some(letter) = self.letter(&name) else { continue };
+            self.arrive(letter, muster);
+            offset = (offset + 137) % self.pace.report.0.max(1);
+            self.agenda.add(Time(offset), Happening::Report(name));
         }
     }
 
@@ -188,15 +235,18 @@ impl World {
 
     fn empty_nodes(&self) -> Vec<Arc<NodeState>> {
         let state = |machine: &Machine| {
-            let (node, inventory) = (Arc::new(machine.node.clone()), Arc::new(machine.inventory()));
+            let mut node = machine.node.clone();
+            // A plugin that is down, or knows of a sick GPU, will be mended.
+            node.allocatable.gpus = machine.devices.len() as u64;
+            let (node, inventory) = (Arc::new(node), Arc::new(machine.inventory()));
             Arc::new(NodeState::new(node, Some(inventory), Account::default(), Vec::new()))
         };
         self.machines.values().map(state).collect()
     }
 
-    /// No user submits anything any more.
-    pub fn close(&mut self) {
-        self.users = None;
+    /// Jobs that have not ended and are still wanted.
+    pub fn open_jobs(&self) -> usize {
+        self.jobs.values().filter(|job| !job.ended).count()
     }
 
     /// Lets the next thing happen; `None` if nothing ever will.
@@ -208,22 +258,34 @@ impl World {
             Happening::Submit(spec) => self.submit(*spec),
             Happening::Arrival => self.arrival(),
             Happening::MakePod(job, role, index) => self.make_pod(&job, role, index),
-            Happening::Watch(event) => muster.tell(*event),
+            Happening::Watch(kind, event) => self.news(kind, *event, muster),
+            Happening::List(kind) => self.list(kind),
+            Happening::Listed(kind, events) => self.listed(kind, events, muster),
+            Happening::Reply(event) => muster.tell(*event),
             Happening::SchedulerSees(pod) => self.scheduler_sees(&pod),
             Happening::Cycle => self.cycle(muster),
             Happening::Wake(pod) => self.wake(&pod),
             Happening::Impatience(ask) => self.lose_patience(ask, muster),
-            Happening::Land(pod) => self.land(&pod),
+            Happening::Land(pod) => self.land(&pod, muster),
+            Happening::ReadBack(pod) => self.read_back(&pod),
+            Happening::Stray(effect) => self.stray(&effect),
             Happening::Start(pod) => self.start(&pod),
-            Happening::Leave(pod) => self.pod_lost(&pod),
+            Happening::Stopped(pod) => self.stopped(&pod),
+            Happening::Discard(pod) => self.discard(&pod),
+            Happening::Leave(pod) => self.leave(&pod),
+            Happening::Status(node) => self.node_status(&node),
+            Happening::Reap(node) => self.reap(&node),
             Happening::Finish(job, run) => self.finish(&job, run),
             Happening::Clean(job) => self.clean(&job),
             Happening::Inspect(job) => self.inspect(&job),
-            Happening::Report(node) => self.report(&node, muster),
+            Happening::Report(node) => self.report(&node),
+            Happening::Arrive(letter) => self.arrive(*letter, muster),
             Happening::Fault(fault) => self.fault(fault, muster),
             Happening::Tick => {
+                self.tally.ticks += 1;
+                self.remember();
                 muster.tell(Event::Tick);
-                self.after(Span(250), Happening::Tick);
+                self.after(TICK, Happening::Tick);
             }
         }
         Some(self.now)

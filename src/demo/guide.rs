@@ -45,6 +45,7 @@ fn job(specs: &str, text: &str) -> Result<JobSpec> {
         kind: word("/kind"),
         name: word("/metadata/name"),
         roles: pods.into_iter().map(|(role, _)| role).collect(),
+        min: None,
         priority: 0,
         duration: TRAINING,
         constraints,

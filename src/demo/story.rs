@@ -3,7 +3,7 @@
 
 use muster_placement::ids::NodeName;
 use muster_placement::time::{Span, Time};
-use muster_simulations::{Fault, JobSpec, Pace, Scenario, Users};
+use muster_simulations::{Fault, JobSpec, Pace, Scenario, Users, Weather};
 
 /// When the guide's jobs come first.
 const GUIDE_AT: Time = Time(1_500);
@@ -42,7 +42,7 @@ pub(super) fn scenario(seed: u64, guide: &[JobSpec]) -> Scenario {
     }
     let again = times(GUIDE_AT, GUIDE_EVERY);
     let jobs = again.flat_map(|at| guide.iter().map(move |job| (at, job.clone()))).collect();
-    Scenario { seed, pace, nodes, jobs, users: Some(users), faults }
+    Scenario { seed, pace, weather: Weather::default(), nodes, jobs, users: Some(users), faults }
 }
 
 fn times(first: Time, every: Span) -> impl Iterator<Item = Time> {

@@ -83,3 +83,9 @@ pub struct AskId(pub u64);
 /// Number of a plan. Rises with every plan, over restarts too, so that an old plan cannot pass for a new one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// Nobody counts so far. A plan with such a number was written by somebody else, and must not use up the numbers:
+    /// then every later plan would have the same one.
+    pub const BEYOND: Epoch = Epoch(1 << 62);
+}

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use muster_simulations::studies::{self, Size, Study, StudyError, plot, report};
+use muster_simulations::{BUGS, Bug, hunt};
 
 /// Placement in invented and recorded worlds.
 #[derive(Parser)]
@@ -22,6 +23,30 @@ struct Flags {
 enum Command {
     /// Lists the studies.
     List,
+    /// Runs storms in which anything may go wrong; ends with an error if a rule broke, and tells a short story of it.
+    Worlds {
+        /// Seeds from A to B, both included.
+        #[arg(long, value_parser = seeds, default_value = "0..1999")]
+        seeds: RangeInclusive<u64>,
+        /// A storm is over after so many events.
+        #[arg(long, default_value_t = 1_000)]
+        events: u64,
+    },
+    /// Plants a bug and runs the seeds that find it: ends with status 1 when the bug is caught, and 0 when it is not.
+    Bug {
+        /// Its name.
+        #[arg(required_unless_present = "list")]
+        name: Option<String>,
+        /// Lists the bugs.
+        #[arg(long)]
+        list: bool,
+        /// Other seeds than the saved ones.
+        #[arg(long, value_parser = seeds)]
+        seeds: Option<RangeInclusive<u64>>,
+        /// A storm is over after so many events.
+        #[arg(long, default_value_t = 1_000)]
+        events: u64,
+    },
     /// Runs a study and prints its table; without --policy and --slice its page and plot are written too.
     Run {
         /// Its name; `list` shows all.
@@ -62,6 +87,14 @@ fn answer(command: Command) -> Result<ExitCode, StudyError> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        Command::Worlds { seeds, events } => Ok(worlds(seeds, events)),
+        Command::Bug { list: true, .. } => {
+            for bug in BUGS {
+                println!("{bug}");
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Bug { name, seeds, events, .. } => plant(&name.unwrap_or_default(), seeds, events),
         Command::Run { study, seeds, policy, json, slice, results } => {
             let study = studies::by_name(&study)?;
             let policies = policies(study.as_ref(), policy.as_deref())?;
@@ -79,6 +112,36 @@ fn answer(command: Command) -> Result<ExitCode, StudyError> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn worlds(seeds: RangeInclusive<u64>, events: u64) -> ExitCode {
+    let hunt = hunt::hunt(seeds, events, None);
+    print!("{}", hunt.table());
+    for (seed, words) in &hunt.failed {
+        println!("seed {seed}: {words}");
+    }
+    let Some((seed, _)) = hunt.failed.first() else { return ExitCode::SUCCESS };
+    print!("{}", hunt::story(*seed, events, None));
+    ExitCode::FAILURE
+}
+
+fn plant(name: &str, seeds: Option<RangeInclusive<u64>>, events: u64) -> Result<ExitCode, StudyError> {
+    let known = || BUGS.iter().map(|bug| bug.name).collect::<Vec<_>>().join(", ");
+    let unknown = || StudyError::Unknown { what: "bug", name: name.to_owned(), known: known() };
+    let bug = Bug::by_name(name).ok_or_else(unknown)?;
+    println!("{bug}");
+    let saved = || bug.seeds.iter().map(|seed| *seed..=*seed).collect();
+    for seeds in seeds.map_or_else(saved, |seeds| vec![seeds]) {
+        let hunt = hunt::hunt(seeds, events, Some(bug));
+        if let Some((seed, words)) = hunt.failed.first() {
+            let by: Vec<u64> = hunt.failed.iter().map(|(seed, _)| *seed).collect();
+            println!("caught by {} of {} seeds, {by:?}, first by {seed}: {words}", by.len(), hunt.seeds);
+            print!("{}", hunt::story(*seed, events, Some(bug)));
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    println!("not caught");
+    Ok(ExitCode::SUCCESS)
 }
 
 fn policies(study: &dyn Study, only: Option<&str>) -> Result<Vec<&'static str>, StudyError> {

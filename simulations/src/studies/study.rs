@@ -116,6 +116,20 @@ pub enum StudyError {
         /// Why.
         source: std::io::Error,
     },
+    /// A rule that must hold did not.
+    #[error(
+        "{study} with {policy} broke a rule at {what}; `muster-sim run {study} --policy {policy} --seeds {seed}` shows it again"
+    )]
+    Broken {
+        /// The study.
+        study: &'static str,
+        /// The policy.
+        policy: String,
+        /// The seed.
+        seed: u64,
+        /// When, and what.
+        what: String,
+    },
     /// The plot cannot be drawn.
     #[error("the plot of {study} cannot be drawn: {why}")]
     Plot {

@@ -8,11 +8,9 @@ use muster_placement::ids::{GangId, PodUid};
 use muster_placement::pod::{Membership, Pod, PodPhase};
 use muster_placement::time::Span;
 
+use super::operators::taken;
 use super::{Happening, World};
 use crate::job::{Job, JobSpec};
-
-/// Longer than any barrier: by then a gang that began to be bound is whole, or something is wrong.
-const INSPECTION: Span = Span(30_000);
 
 impl World {
     pub(crate) fn submit(&mut self, spec: JobSpec) {
@@ -31,6 +29,7 @@ impl World {
             self.agenda.add(self.now.after(Span(delay)), Happening::MakePod(id.clone(), role, index));
         }
         self.tally.submitted += 1;
+        self.submitted.push(id.clone());
         self.jobs.insert(id, job);
     }
 
@@ -39,6 +38,10 @@ impl World {
         let now = self.now;
         let Some(job) = self.jobs.get_mut(id).filter(|job| !job.ended) else { return };
         let Some(pod) = job.pod(role, index, serial, now) else { return };
+        if taken(&self.pods, &pod.namespace, &pod.name) {
+            // The one before is still being deleted.
+            return self.after(Span(500), Happening::MakePod(id.clone(), role, index));
+        }
         job.pods.insert((role, index), pod.uid.clone());
         self.put(pod);
     }
@@ -54,18 +57,23 @@ impl World {
     pub(crate) fn pod_lost(&mut self, uid: &PodUid) {
         self.take_devices(uid);
         let place = self.place_of(uid);
-        self.remove(uid);
+        let lost = self.remove(uid);
         let Some((id, (role, index))) = place else { return };
-        self.interrupt(&id);
+        // An elastic job works on without a member that never ran.
+        if lost.is_some_and(|pod| pod.node.is_some()) {
+            self.interrupt(&id);
+            self.pod_runs(&id);
+        }
         let delay = self.network.span(200, 1_500);
         self.after(delay, Happening::MakePod(id, role, index));
     }
 
     /// A run of a gang ends before its work is done.
-    fn interrupt(&mut self, id: &GangId) {
+    pub(crate) fn interrupt(&mut self, id: &GangId) {
         if let Some(job) = self.jobs.get_mut(id).filter(|job| job.spec.is_gang()) {
             job.running = None;
             job.run += 1;
+            job.lost = true;
         }
     }
 
@@ -76,8 +84,7 @@ impl World {
         let Some(job) = self.jobs.get_mut(id) else { return };
         let runs = |uid: &PodUid| pods.get(uid).is_some_and(|pod| pod.phase == PodPhase::Running);
         let running = job.pods.values().filter(|uid| runs(uid)).count();
-        let needed = if job.spec.is_gang() { job.spec.size() as usize } else { 1 };
-        if job.running.is_some() || running < needed {
+        if job.running.is_some() || running < job.spec.needed() as usize {
             return;
         }
         job.running = Some(now);
@@ -93,12 +100,27 @@ impl World {
         let uids: Vec<PodUid> = job.pods.values().cloned().collect();
         for uid in uids {
             self.take_devices(&uid);
-            if let Some(pod) = self.pods.get(&uid).cloned() {
-                self.put(Pod { phase: PodPhase::Succeeded, ..pod });
+            match self.pods.get(&uid).cloned() {
+                Some(pod) if pod.phase == PodPhase::Running => {
+                    self.put(Pod { phase: PodPhase::Succeeded, ..pod });
+                }
+                // An elastic member that came too late.
+                _ => drop(self.remove(&uid)),
             }
         }
         self.tally.finished += 1;
         self.after(self.pace.job_kept, Happening::Clean(id.clone()));
+    }
+
+    /// The user deletes a job before it has ended; its pods are asked to go, and nobody makes new ones.
+    pub(crate) fn withdraw(&mut self, id: &GangId) {
+        let Some(job) = self.jobs.remove(id) else { return };
+        if self.owners.remove(id).is_some() {
+            self.watch(Event::GangGone(id.clone()));
+        }
+        for uid in job.pods.values() {
+            self.delete(uid);
+        }
     }
 
     /// The user deletes a finished job.
@@ -112,38 +134,15 @@ impl World {
         }
     }
 
-    /// Muster posts a Binding: from here on the gang must become whole.
-    pub(crate) fn binding_begins(&mut self, uid: &PodUid) {
-        let Some(id) = self.pods.get(uid).and_then(gang_of) else { return };
-        let never_whole = self.jobs.get(&id).is_some_and(|job| job.whole.is_none());
-        if never_whole && self.beginning.insert(id.clone()) {
-            self.after(INSPECTION, Happening::Inspect(id));
-        }
-    }
-
     /// A pod of a gang is bound: perhaps it was the last one.
     pub(crate) fn look_whether_whole(&mut self, id: &GangId) {
         let pods = &self.pods;
         let Some(job) = self.jobs.get_mut(id) else { return };
         let bound = |uid: &&PodUid| pods.get(*uid).is_some_and(|pod| pod.node.is_some());
-        if job.whole.is_none() && job.pods.values().filter(bound).count() >= job.spec.size() as usize {
+        if job.whole.is_none() && job.pods.values().filter(bound).count() >= job.spec.needed() as usize {
             job.whole = Some(self.now);
             self.tally.waits.push(self.now.since(job.submitted));
             self.tally.started += 1;
-            self.beginning.remove(id);
-        }
-    }
-
-    /// Rule 2: a gang that began to be bound is whole by now.
-    pub(crate) fn inspect(&mut self, id: &GangId) {
-        if !self.beginning.remove(id) {
-            return;
-        }
-        let Some(job) = self.jobs.get(id).filter(|job| !job.ended) else { return };
-        let bound = job.pods.values().filter(|uid| self.pods.get(*uid).is_some_and(|pod| pod.node.is_some()));
-        let (bound, size) = (bound.count(), job.spec.size());
-        if bound > 0 {
-            self.tally.broken.push(format!("{} ms: {id} has {bound} of {size} members bound", self.now.0));
         }
     }
 }

@@ -112,13 +112,17 @@ impl KubeScheduler {
             && required.is_none_or(|terms| terms.iter().any(|t| t.admits(&node.name, &node.labels)))
     }
 
-    /// `LeastAllocated` over CPU and memory, 0 to 100: the default that spreads pods.
-    fn least_allocated(&self, node: &Node, pod: &Pod) -> u64 {
+    /// What the default plugins say of a node that our pods meet: `LeastAllocated` and `BalancedAllocation` over CPU
+    /// and memory, 0 to 100 each.
+    fn in_tree_score(&self, node: &Node, pod: &Pod) -> u64 {
         let used = self.used.get(&node.name).copied().unwrap_or_default().plus(pod.request);
-        let share =
-            |used: u64, all: u64| all.saturating_sub(used).saturating_mul(100).checked_div(all).unwrap_or(0);
-        let (have, want) = (node.allocatable, used);
-        u64::midpoint(share(want.cpu_milli, have.cpu_milli), share(want.memory, have.memory))
+        let share = |used: u64, all: u64| used.min(all).saturating_mul(100).checked_div(all).unwrap_or(100);
+        let cpu = share(used.cpu_milli, node.allocatable.cpu_milli);
+        let memory = share(used.memory, node.allocatable.memory);
+        let least = 100 - u64::midpoint(cpu, memory);
+        // The standard deviation of two shares is half of their distance.
+        let balanced = 100 - cpu.abs_diff(memory) / 2;
+        least + balanced
     }
 }
 
@@ -226,7 +230,8 @@ impl World {
 
     /// The node for a pod, or the words of its condition.
     fn choose(&mut self, pod: &Pod, muster: &mut dyn Muster) -> Result<NodeName, String> {
-        let all: Vec<&Node> = self.machines.values().map(|machine| &machine.node).collect();
+        let here = self.machines.values().filter(|machine| machine.present);
+        let all: Vec<&Node> = here.map(|machine| &machine.node).collect();
         let wanted = sample_size(all.len());
         let mut feasible = Vec::new();
         let mut looked = 0;
@@ -260,7 +265,7 @@ impl World {
         let left: Vec<&str> = passed.iter().filter_map(|at| names.get(*at).copied()).collect();
         let scores = view.prioritize(pod, &left);
         let total = |(at, score): (&usize, &u8)| {
-            let own = feasible.get(*at).map_or(0, |node| self.scheduler.least_allocated(node, pod));
+            let own = feasible.get(*at).map_or(0, |node| self.scheduler.in_tree_score(node, pod));
             (own + u64::from(*score) * EXTENDER_WEIGHT, *at)
         };
         let totals: Vec<(u64, usize)> = passed.iter().zip(&scores).map(total).collect();
@@ -305,6 +310,22 @@ impl World {
         let Some(uid) = self.scheduler.asks.remove(&ask) else { return };
         muster.hang_up(ask);
         self.bind_failed(&uid);
+    }
+
+    /// kube-scheduler is killed and starts again from what the API server has.
+    pub(crate) fn restart_scheduler(&mut self, muster: &mut dyn Muster) {
+        self.disturbed = self.now;
+        for ask in std::mem::take(&mut self.scheduler.asks).into_keys() {
+            muster.hang_up(ask);
+        }
+        let next_ask = self.scheduler.next_ask;
+        let cycling = self.scheduler.cycling;
+        self.scheduler =
+            KubeScheduler { next_ask, cycling, ..KubeScheduler::new(self.scheduler.ties.clone()) };
+        let all: Vec<PodUid> = self.pods.keys().cloned().collect();
+        for uid in all {
+            self.scheduler_sees(&uid);
+        }
     }
 
     /// The process at the other end of every request died.

@@ -1,38 +1,67 @@
-//! Kubelets, device plugins and node agents: GPUs handed out, pods that start, and reports.
+//! Kubelets and device plugins: GPUs handed out, pods that start, are rejected or stop, and nodes' status.
 //!
-//! The stock device plugin hands out any free GPUs (its ties are random), whatever was planned; a pod for which
-//! too few work is rejected, as with `UnexpectedAdmissionError`.
+//! The stock device plugin hands out free GPUs that it believes healthy by its own rule (`plugin`), whatever was
+//! planned. What it believes is not the truth: it hears of XIDs only, and forgets them when it or the kubelet
+//! starts again. A pod for which too few are left is rejected (`UnexpectedAdmissionError`), as is every GPU pod of
+//! a node with a GPU that is lost without an XID; where the topology manager is `restricted`, also one that does
+//! not fit into the NUMA node that it could fit into (`TopologyAffinityError`).
 
-use muster_placement::Event;
+use muster_placement::devices::GpuSet;
 use muster_placement::ids::{NodeName, PodUid};
-use muster_placement::inventory::Load;
 use muster_placement::pod::{Pod, PodPhase};
+use muster_placement::time::Span;
 
-use super::{Happening, Muster, World};
+use super::{Happening, World};
+use crate::machine::{Device, Machine};
+use crate::plugin;
 
 impl World {
     /// The kubelet starts a pod, or rejects it.
     pub(crate) fn start(&mut self, uid: &PodUid) {
-        let Some(pod) = self.pods.get(uid).filter(|pod| pod.phase == PodPhase::Pending).cloned() else {
-            return;
-        };
-        let Some(machine) = pod.node.as_ref().and_then(|node| self.machines.get_mut(node)) else { return };
-        let mut free = machine.free();
-        self.kubelet.shuffle(&mut free);
+        let starts = |pod: &&Pod| pod.phase == PodPhase::Pending && !pod.terminating;
+        let Some(pod) = self.pods.get(uid).filter(starts).cloned() else { return };
+        let Some(node) = pod.node.clone() else { return };
+        let Some(machine) = self.machines.get_mut(&node).filter(|machine| machine.present) else { return };
         let wanted = usize::try_from(pod.request.gpus).unwrap_or(usize::MAX);
-        if free.len() < wanted {
+        let possible = machine.possible(wanted, self.weather.restricted);
+        let Some(given) = self.kubelet.pick(&possible).copied() else {
             self.tally.rejected += 1;
-            self.pod_lost(uid);
-            return;
+            return self.pod_fails(pod);
+        };
+        let devices = machine.devices.iter_mut().enumerate();
+        let mut works = true;
+        for (_, device) in devices.filter(|(at, _)| GpuSet::single(*at).is_within(given)) {
+            device.pod = Some(uid.clone());
+            works &= device.broken.is_none();
         }
-        for at in free.into_iter().take(wanted) {
-            if let Some(device) = machine.devices.get_mut(at) {
-                device.pod = Some(uid.clone());
-            }
+        if !works {
+            // The container does not find its GPU.
+            self.tally.rejected += 1;
+            return self.pod_fails(pod);
         }
         self.put(Pod { phase: PodPhase::Running, ..pod });
         if let Some((job, _)) = self.place_of(uid) {
             self.pod_runs(&job);
+        }
+    }
+
+    /// A pod ends badly; its controller makes a new one after a while.
+    pub(crate) fn pod_fails(&mut self, pod: Pod) {
+        let uid = pod.uid.clone();
+        self.take_devices(&uid);
+        if let Some((job, _)) = self.place_of(&uid) {
+            self.interrupt(&job);
+        }
+        self.put(Pod { phase: PodPhase::Failed, ..pod });
+        // `pod_lost` sees whether enough others are left.
+        let delay = self.network.span(200, 1_500);
+        self.after(delay, Happening::Discard(uid));
+    }
+
+    /// The controller deletes a pod that failed.
+    pub(crate) fn discard(&mut self, uid: &PodUid) {
+        if self.pods.get(uid).is_some_and(|pod| pod.phase == PodPhase::Failed) {
+            self.pod_lost(uid);
         }
     }
 
@@ -45,32 +74,68 @@ impl World {
         }
     }
 
-    /// An agent reports, and does so again after a while.
-    pub(crate) fn report(&mut self, node: &NodeName, muster: &mut dyn Muster) {
-        self.measure(node);
-        if let Some(machine) = self.machines.get(node) {
-            muster.tell(Event::Reported(node.clone(), machine.inventory()));
+    /// A pod is deleted. One that has been started keeps all it has until its containers have stopped.
+    pub(crate) fn delete(&mut self, uid: &PodUid) {
+        let Some(pod) = self.pods.get(uid).filter(|pod| !pod.terminating).cloned() else { return };
+        if pod.node.is_none() || !pod.alive() {
+            return self.pod_lost(uid);
         }
-        self.after(self.pace.report, Happening::Report(node.clone()));
+        if let Some((job, _)) = self.place_of(uid) {
+            self.interrupt(&job);
+        }
+        self.put(Pod { terminating: true, ..pod });
+        let grace = self.kubelet.span(300, 30_000);
+        self.after(grace, Happening::Stopped(uid.clone()));
     }
 
-    /// What NVML would say now: busy where a job works, quiet where it waits for its members or nobody is.
-    fn measure(&mut self, node: &NodeName) {
-        let jobs = self.jobs.values().filter(|job| job.running.is_some() && !job.ended);
-        let working: std::collections::BTreeSet<&PodUid> = jobs.flat_map(|job| job.pods.values()).collect();
-        let Some(machine) = self.machines.get_mut(node) else { return };
-        let total = machine.kind.product_memory_mib();
-        for device in &mut machine.devices {
-            let works = device.pod.as_ref().is_some_and(|pod| working.contains(pod));
-            let share = if works { self.kubelet.span(72, 99).0 } else { 0 };
-            let held = if device.pod.is_some() { total * 7 / 10 + share * total / 500 } else { 0 };
-            device.load = Load {
-                utilisation_percent: u8::try_from(share).unwrap_or(100),
-                memory_used_mib: held.min(total),
-                temperature_c: u16::try_from(31 + share * 2 / 5).unwrap_or(u16::MAX),
-                power_mw: u32::try_from(60_000 + share * 6_000).unwrap_or(u32::MAX),
-                ..Load::default()
-            };
+    /// The containers of a pod that is being deleted have stopped. Without its node nobody can say so: then the
+    /// pod stays until the node's pods are reaped.
+    pub(crate) fn stopped(&mut self, uid: &PodUid) {
+        let Some(pod) = self.pods.get(uid).filter(|pod| pod.terminating) else { return };
+        let node = pod.node.as_ref().and_then(|node| self.machines.get(node));
+        if node.is_some_and(|machine| machine.present) {
+            self.pod_lost(uid);
+        } else {
+            self.after(Span(5_000), Happening::Stopped(uid.clone()));
         }
+    }
+
+    /// What the plugin believes comes into the node's status with the kubelet's next write, a second or two later.
+    pub(crate) fn status_soon(&mut self, node: &NodeName) {
+        let delay = self.kubelet.span(900, 2_000);
+        self.after(delay, Happening::Status(node.clone()));
+    }
+
+    pub(crate) fn node_status(&mut self, node: &NodeName) {
+        let Some(machine) = self.machines.get_mut(node) else { return };
+        let gpus = machine.believed_healthy();
+        if machine.node.allocatable.gpus != gpus {
+            machine.node.allocatable.gpus = gpus;
+            if machine.present {
+                self.node_changed(node);
+            }
+        }
+    }
+}
+
+impl Machine {
+    /// GPUs that the plugin counts as healthy; none while it is down.
+    fn believed_healthy(&self) -> u64 {
+        let healthy = self.devices.iter().filter(|device| !device.marked).count() as u64;
+        if self.plugin_down { 0 } else { healthy }
+    }
+
+    /// The sets that a pod may be handed; none if it is rejected, one that is empty if it asks for no GPU.
+    fn possible(&self, wanted: usize, restricted: bool) -> Vec<GpuSet> {
+        let lost = self.devices.iter().any(|device| device.vanished);
+        if wanted == 0 {
+            return vec![GpuSet::EMPTY];
+        }
+        if self.plugin_down || lost {
+            return Vec::new();
+        }
+        let free = |(_, device): &(usize, &Device)| !device.marked && device.pod.is_none();
+        let free: GpuSet = self.devices.iter().enumerate().filter(free).map(|(at, _)| at).collect();
+        plugin::possible(self.kind, restricted, free, wanted)
     }
 }

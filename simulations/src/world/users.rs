@@ -71,7 +71,8 @@ impl Users {
 }
 
 impl Shape {
-    fn job(&self, name: String, duration: Span, gated: bool) -> JobSpec {
+    /// A job of this shape.
+    pub(crate) fn job(&self, name: String, duration: Span, gated: bool) -> JobSpec {
         let role = |(name, replicas, gpus, cpu_milli): &(&str, u32, u64, u64)| Role {
             name: (*name).to_owned(),
             replicas: *replicas,
@@ -89,6 +90,7 @@ impl Shape {
             kind: self.kind.to_owned(),
             name,
             roles: self.roles.iter().map(role).collect(),
+            min: None,
             priority: 0,
             duration,
             constraints: Constraints {

@@ -135,8 +135,10 @@ impl Cluster {
         let Some(state) = self.nodes.get(node) else { return false };
         let gpus_healthy = self.ledger.claim(&pod.uid).is_none_or(|claim| {
             claim.gpus.iter().all(|uuid| {
-                let inventory = state.inventory.as_deref();
-                inventory.and_then(|i| i.gpus.get(i.index_of(uuid)?)).is_some_and(|g| g.health.usable())
+                // After a restart plans are taken up again before the agents have reported: counts must do until then.
+                state.inventory.as_deref().is_none_or(|i| {
+                    i.index_of(uuid).and_then(|at| i.gpus.get(at)).is_some_and(|g| g.health.usable())
+                })
             })
         });
         gpus_healthy

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::Cluster;
 use crate::effect::Effect;
 use crate::gang::{Gang, GangSpec};
-use crate::ids::{GangId, Name, NodeName, PodUid};
+use crate::ids::{Epoch, GangId, Name, NodeName, PodUid};
 use crate::inventory::Inventory;
 use crate::ledger::{Claim, ClaimKind};
 use crate::node::Node;
@@ -21,7 +21,7 @@ impl Cluster {
     pub(super) fn pod_seen(&mut self, pod: Pod, now: Time, effects: &mut Vec<Effect>) {
         let uid = pod.uid.clone();
         let old = self.pods.remove(&uid);
-        if let Some(stamp) = &pod.stamp {
+        if let Some(stamp) = pod.stamp.as_ref().filter(|stamp| stamp.epoch < Epoch::BEYOND) {
             self.epoch = self.epoch.max(stamp.epoch);
         }
         let gang = gang_of(&pod, old.as_deref());

@@ -1,7 +1,7 @@
-//! The ledger after a restart: bound pods have claimed their nodes while they were read; plans whose
-//! annotations are on all waiting members of a gang are taken up again, if they still hold; others are void.
+//! The ledger after a restart: bound pods have claimed their nodes while they were read; the newest plan of each gang
+//! is taken up again if it still holds and, with the members already settled, makes up the minimum (an elastic gang may
+//! have members that it does not name); others are void.
 
-use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -10,7 +10,7 @@ use super::release::unplan;
 use crate::effect::Effect;
 use crate::gang::{Phase, Plan};
 use crate::ids::{Epoch, GangId, NodeName, PodUid};
-use crate::pod::{Pod, Stamp};
+use crate::pod::{Gate, Pod, Stamp};
 
 impl Cluster {
     pub(super) fn rebuild(&mut self, effects: &mut Vec<Effect>) {
@@ -21,15 +21,17 @@ impl Cluster {
             let census = self.census(gang);
             let pending: Vec<Arc<Pod>> =
                 census.pending.iter().filter_map(|u| self.pods.get(u)).map(|s| s.pod.clone()).collect();
-            let epochs: BTreeSet<Option<Epoch>> =
-                pending.iter().map(|p| p.stamp.as_ref().map(|s| s.epoch)).collect();
+            let epoch = pending.iter().filter_map(|p| released_with(p)).max();
+            let (plan, rest): (Vec<_>, Vec<_>) =
+                pending.into_iter().partition(|p| epoch.is_some() && released_with(p) == epoch);
             let whole = gang
                 .size(&census, true)
-                .is_ok_and(|(_, min)| census.settled.saturating_add(pending.len() as u64) >= min)
-                && self.missing_of_roles(gang, &census, &census.pending) == 0;
-            match (epochs.first(), epochs.len()) {
-                (Some(Some(epoch)), 1) if whole => plans.push((*epoch, gang.id.clone(), pending)),
-                _ => stale.extend(pending.into_iter().filter(|p| p.stamp.is_some())),
+                .is_ok_and(|(_, min)| census.settled.saturating_add(plan.len() as u64) >= min)
+                && self.missing_of_roles(gang, &census, plan.iter().map(|p| &p.uid)) == 0;
+            stale.extend(rest.into_iter().filter(|p| p.stamp.is_some()));
+            match epoch {
+                Some(epoch) if whole => plans.push((epoch, gang.id.clone(), plan)),
+                _ => stale.extend(plan),
             }
         }
         plans.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
@@ -82,4 +84,10 @@ impl Cluster {
             stamp.gpus.retain(|uuid| inventory.index_of(uuid).is_some());
         }
     }
+}
+
+/// The plan that a pod was released with. The patch that writes a plan takes our gate off: a plan on a pod that still
+/// has it was written by somebody else.
+fn released_with(pod: &Pod) -> Option<Epoch> {
+    pod.stamp.as_ref().filter(|_| pod.gate == Gate::Open).map(|stamp| stamp.epoch)
 }

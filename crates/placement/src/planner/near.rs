@@ -13,7 +13,7 @@ use crate::fleet::{Domain, Room, Terrain};
 use crate::score::Tie;
 
 /// Domain looks times members squared that an exact split may cost; beyond, the largest domains are filled first.
-const EXACT_MAX: usize = 8_192;
+const EXACT_MAX: usize = 1 << 18;
 
 /// Room for one class, and what its gang uses already.
 #[derive(Clone, Copy)]
