@@ -21,7 +21,7 @@ pub struct Bug {
     pub seen_in: &'static str,
     /// What it does.
     pub about: &'static str,
-    /// Seeds that find it.
+    /// Seeds that find it; more than one, since a change of the core may move what a seed does.
     pub seeds: &'static [u64],
     pub(crate) mistake: Mistake,
 }
@@ -64,7 +64,7 @@ pub const BUGS: &[Bug] = &[
         14,
         "HAMi, release of devices when bind returns any error",
         "a Binding without an answer is taken for one that failed, and its room is given away",
-        &[25],
+        &[25, 31, 44, 66],
         Mistake::TimeoutIsFailure,
     ),
     bug(
@@ -72,7 +72,7 @@ pub const BUGS: &[Bug] = &[
         11,
         "HAMi#1839",
         "a report that was overtaken, or comes twice, counts",
-        &[59],
+        &[59, 137, 194],
         Mistake::ReplayedReports,
     ),
     bug(
@@ -80,7 +80,7 @@ pub const BUGS: &[Bug] = &[
         10,
         "volcano#3392",
         "GPUs that an agent reports count although the kubelet does not offer them",
-        &[13],
+        &[13, 19, 22, 27],
         Mistake::ReportRaisesCapacity,
     ),
     bug(
@@ -88,7 +88,7 @@ pub const BUGS: &[Bug] = &[
         21,
         "volcano#2999",
         "GPUs that are reported sick count as free",
-        &[5],
+        &[5, 24, 27, 36],
         Mistake::SickGpusCount,
     ),
     bug(
@@ -96,7 +96,7 @@ pub const BUGS: &[Bug] = &[
         22,
         "HAMi#2592",
         "of a bound pod only those GPUs count whose UUIDs are known",
-        &[6],
+        &[6, 11, 15, 16],
         Mistake::UnknownDevicesUncounted,
     ),
     bug(
@@ -104,7 +104,7 @@ pub const BUGS: &[Bug] = &[
         17,
         "kueue#10076",
         "a pod that is being deleted takes no room any more",
-        &[1],
+        &[1, 2, 9, 10],
         Mistake::TerminatingIsGone,
     ),
     bug(
@@ -112,7 +112,7 @@ pub const BUGS: &[Bug] = &[
         30,
         "HAMi#1292",
         "pods that other schedulers bound, and static ones, take no room",
-        &[4],
+        &[4, 11, 15, 24],
         Mistake::ForeignUncounted,
     ),
     bug(
@@ -120,7 +120,7 @@ pub const BUGS: &[Bug] = &[
         15,
         "HiveD, comment in scheduler.go",
         "when a pod is made again under its name, the deletion of the one before is lost",
-        &[1],
+        &[1, 2, 7, 9],
         Mistake::DeletionMerged,
     ),
     bug(
@@ -128,7 +128,7 @@ pub const BUGS: &[Bug] = &[
         8,
         "koordinator#1289",
         "after a restart the plans on released pods are not read",
-        &[1],
+        &[1, 9, 11, 26],
         Mistake::RebuildWithoutPlans,
     ),
     bug(
@@ -136,7 +136,7 @@ pub const BUGS: &[Bug] = &[
         7,
         "volcano#4261",
         "after a restart planning begins before all pods are read",
-        &[2],
+        &[2, 5, 13, 17],
         Mistake::PlansBeforeRead,
     ),
     bug(
@@ -144,7 +144,7 @@ pub const BUGS: &[Bug] = &[
         2,
         "scheduler-plugins#930",
         "a gang starts with one member less than it needs",
-        &[0],
+        &[0, 9, 13, 17],
         Mistake::BarrierOneEarly,
     ),
     bug(
@@ -152,7 +152,7 @@ pub const BUGS: &[Bug] = &[
         26,
         "HAMi#1927",
         "that a release or a Binding was refused is not heard, and the hold stays for ever",
-        &[3],
+        &[3, 21, 24, 29],
         Mistake::RefusalForgotten,
     ),
     bug(
@@ -160,7 +160,7 @@ pub const BUGS: &[Bug] = &[
         20,
         "kubernetes#59848",
         "after a watch was cut, a list is believed that is older than what was seen",
-        &[5],
+        &[5, 6, 9, 11],
         Mistake::StaleList,
     ),
     bug(
@@ -168,7 +168,7 @@ pub const BUGS: &[Bug] = &[
         13,
         "kubernetes#96579",
         "a bind that kube-scheduler gave up on still counts as asked",
-        &[373],
+        &[282, 373],
         Mistake::HangUpForgotten,
     ),
     bug(
@@ -176,7 +176,7 @@ pub const BUGS: &[Bug] = &[
         6,
         "HAMi#2923",
         "a filter call holds what it looked at",
-        &[0],
+        &[0, 1, 2, 3],
         Mistake::FilterReserves,
     ),
 ];

@@ -103,3 +103,30 @@ fn a_forged_number_does_not_use_up_the_numbers() {
     let (one, next) = (number("a"), number("b"));
     assert!(one.is_some() && one < next, "{one:?} {next:?}");
 }
+
+/// Found by comparing ledgers: the plan of a narrowed pod stays on it when it is void, until the pod is made anew.
+#[test]
+fn the_newer_of_two_plans_for_one_place_is_kept() {
+    let both = |epoch, name: &str| {
+        let gang = gang_id(name);
+        let owner = GangSpec { id: gang.clone(), ..spec(1, 1) };
+        (owner, Pod { stamp: stamp(epoch, "n0", &[]), ..member(&gang, "worker", 0, amount(4, 100)) })
+    };
+    let (void, void_pod) = both(2, "a");
+    let (kept, kept_pod) = both(3, "b");
+    let mut cluster = Cluster::default();
+    let seen = |pod: &Pod| Event::PodSeen(Box::new(pod.clone()));
+    let events = [
+        Event::NodeSeen(Box::new(node("n0", 4))),
+        Event::GangSeen(void),
+        Event::GangSeen(kept),
+        seen(&void_pod),
+        seen(&kept_pod),
+        Event::Synced,
+    ];
+    for event in events {
+        cluster.apply(event, Time(0));
+    }
+    assert!(cluster.ledger().claim(&void_pod.uid).is_none());
+    assert!(cluster.ledger().claim(&kept_pod.uid).is_some());
+}

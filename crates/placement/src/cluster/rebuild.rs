@@ -34,7 +34,8 @@ impl Cluster {
                 _ => stale.extend(plan),
             }
         }
-        plans.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        // Plans that were kept do not overlap. A void one may still be on its pods, and then the newer one has its room.
+        plans.sort_by(|a, b| (b.0, &a.1).cmp(&(a.0, &b.1)));
         for (epoch, id, pending) in plans {
             if !self.adopt(epoch, &id, &pending) {
                 stale.extend(pending);
@@ -87,7 +88,8 @@ impl Cluster {
 }
 
 /// The plan that a pod was released with. The patch that writes a plan takes our gate off: a plan on a pod that still
-/// has it was written by somebody else.
+/// has it was written by somebody else, and so was one with a number that nobody counts up to.
 fn released_with(pod: &Pod) -> Option<Epoch> {
-    pod.stamp.as_ref().filter(|_| pod.gate == Gate::Open).map(|stamp| stamp.epoch)
+    let epoch = pod.stamp.as_ref().filter(|_| pod.gate == Gate::Open)?.epoch;
+    (epoch < Epoch::BEYOND).then_some(epoch)
 }
