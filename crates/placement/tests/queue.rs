@@ -4,14 +4,17 @@
 
 mod world;
 
+use muster_placement::gang::GangSpec;
 use muster_placement::ids::{GangId, Name, PodUid};
-use muster_placement::pod::{Gate, Pod, PodPhase};
+use muster_placement::level::{Nearness, Topology};
+use muster_placement::pod::{Constraints, Gate, Pod, PodPhase};
 use muster_placement::preempt::Allowance;
+use muster_placement::selector::Labels;
 use muster_placement::tenure::Tenure;
 use muster_placement::time::{CreatedAt, Span, Time};
 use muster_placement::{Event, FilterAnswer, Outcome, Refusal, Settings};
 use proptest::prelude::*;
-use world::{Op, World, amount, member, pod};
+use world::{Op, World, amount, gang_id, member, node, pod};
 
 fn settings() -> Settings {
     let preemption = Allowance { enabled: false, ..Allowance::default() };
@@ -91,6 +94,44 @@ fn small_ones_pass_only_if_they_are_gone_in_time() {
     assert!(members.iter().all(|uid| world.pods.get(uid).is_some_and(|p| p.node.is_some())));
     let next = world.cluster.view().reservation.clone();
     assert!(next.is_none_or(|r| r.gang != id), "it ends with the start");
+}
+
+/// Nodes that are kept for somebody are left out; what is left is in the same racks as before.
+#[test]
+fn a_gang_that_must_share_a_rack_does_so_beside_a_reservation() {
+    let mut world = World::new(0);
+    world.tell(Event::Configured(settings()));
+    for (name, rack) in [("n0", "a"), ("n1", "a"), ("n2", "b"), ("n3", "b")] {
+        let mut node = node(name, 4);
+        node.labels.insert("cloud.provider.com/topology-rack".into(), rack.into());
+        world.nodes.insert(node.name.clone(), node.clone());
+        world.tell(Event::NodeSeen(Box::new(node)));
+    }
+    let only_there: Labels = [(Name::from("kubernetes.io/hostname"), Name::from("n0"))].into();
+    let there = |pod: Pod| {
+        let constraints = Constraints { node_selector: only_there.clone(), ..Constraints::default() };
+        Pod { constraints, ..pod }
+    };
+    let mut ends = std::collections::BTreeMap::new();
+    world.put(there(timed("runs", 1, 100)));
+    second(&mut world, &mut ends);
+    world.put(there(Pod { gate: Gate::Ours, ..pod("waits", amount(4, 100)) }));
+    second(&mut world, &mut ends);
+    let nodes = world.cluster.view().reservation.clone().unwrap().nodes.clone();
+    assert_eq!(nodes, ["n0".into()].into());
+    let id = gang_id("pair");
+    let required = Nearness { required: Some("rack".into()), preferred: None };
+    let topology = Topology { gang: required, ..Topology::default() };
+    world.tell(Event::GangSeen(GangSpec { id: id.clone(), roles: vec![], size: Ok(2), min: 2 }));
+    for index in 0..2 {
+        let created = CreatedAt(90);
+        let worker = member(&id, "worker", index, amount(4, 100));
+        world.put(Pod { gate: Gate::Ours, created, topology: topology.clone(), ..worker });
+    }
+    second(&mut world, &mut ends);
+    let places: Vec<_> = world.pods.values().filter(|p| p.name.as_str().starts_with("pair")).collect();
+    let places: Vec<_> = places.iter().map(|p| p.node.as_ref().map_or("none", |n| n.as_str())).collect();
+    assert_eq!(places, ["n2", "n3"]);
 }
 
 /// Without deadlines nobody knows when, so the nodes are kept for a while only, and then given up for as long.

@@ -75,7 +75,7 @@ impl Cluster {
         choose(victims, |pods| {
             let gone = leaving.union(pods).cloned().collect();
             let nodes = self.nodes_as_if(&turn.gang, &gone);
-            self.attempt(&turn.gang, &nodes)?.ok()
+            self.attempt(&turn.gang, &nodes, &BTreeSet::new())?.ok()
         })
     }
 
@@ -221,12 +221,8 @@ impl Cluster {
         self.tell(id, now, effects);
     }
 
-    /// The nodes as a gang may use them: what is promised to others that it does not outrank is not free.
-    pub(super) fn nodes_for(&self, id: &GangId) -> Vec<Arc<NodeState>> {
-        self.without_reserved(id, self.nodes_as_if(id, &BTreeSet::new()))
-    }
-
-    /// The nodes as a gang could use them if these pods were not there.
+    /// The nodes as a gang could use them if these pods were not there: what is promised to others that it does not
+    /// outrank is not free.
     pub(super) fn nodes_as_if(&self, id: &GangId, gone: &BTreeSet<PodUid>) -> Vec<Arc<NodeState>> {
         let mut nodes: Vec<Arc<NodeState>> = self.nodes.values().cloned().collect();
         let claims = gone.iter().filter_map(|uid| self.ledger.claim(uid)).map(|claim| &claim.node);

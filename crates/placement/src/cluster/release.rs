@@ -11,7 +11,7 @@ use crate::effect::{Effect, News};
 use crate::event::Outcome;
 use crate::fleet::Terrain;
 use crate::gang::{Gang, Phase, Plan};
-use crate::ids::{Epoch, GangId, PodUid};
+use crate::ids::{Epoch, GangId, NodeName, PodUid};
 use crate::ledger::{Claim, ClaimKind};
 use crate::node_state::NodeState;
 use crate::planner::{Placement, Site, alike};
@@ -43,7 +43,9 @@ impl Cluster {
         for turn in turns {
             let single = self.single_of(&turn.gang);
             let certain = |pod: &&Arc<Pod>| !self.may_differ(pod);
-            let like = |pod: &Arc<Pod>| failed.iter().find(|(f, _)| alike(&self.settings.rules, f, pod));
+            // A reservation lets those pass that end in time.
+            let alike = |f: &Pod, pod: &Pod| f.tenure == pod.tenure && alike(&self.settings.rules, f, pod);
+            let like = |pod: &Arc<Pod>| failed.iter().find(|(f, _)| alike(f, pod));
             if let Some((_, refusal)) = single.as_ref().filter(certain).and_then(like) {
                 let refusal = refusal.clone();
                 self.fail(&turn.gang, refusal, now, effects);
@@ -71,11 +73,11 @@ impl Cluster {
     /// Plans one gang: all waiting members, else as many as fit if they make up its minima, else nothing. Returns why
     /// not.
     fn plan_gang(&mut self, id: &GangId, now: Time, effects: &mut Vec<Effect>) -> Option<Refusal> {
-        let nodes = self.nodes_for(id);
+        let nodes = self.nodes_as_if(id, &BTreeSet::new());
         if self.terrain.is_none() {
             self.terrain = Some(Arc::new(Terrain::new(&nodes, &self.settings.levels)));
         }
-        match self.attempt(id, &nodes)? {
+        match self.attempt(id, &nodes, &self.reserved_from(id))? {
             Ok(placements) => {
                 self.release(id, &placements, effects);
                 None
@@ -88,11 +90,13 @@ impl Cluster {
         }
     }
 
-    /// Plans one gang on these nodes; nothing changes. `None` if it cannot be planned at all.
+    /// Plans one gang on the nodes of the cluster, as they are given, without those that are `kept` for others; nothing
+    /// changes. `None` if it cannot be planned at all.
     pub(super) fn attempt(
         &self,
         id: &GangId,
         nodes: &[Arc<NodeState>],
+        kept: &BTreeSet<NodeName>,
     ) -> Option<Result<Vec<Placement>, Refusal>> {
         let gang = self.gangs.get(id)?;
         let census = self.census(gang);
@@ -100,7 +104,7 @@ impl Cluster {
         let mut members: Vec<Arc<Pod>> =
             census.pending.iter().filter_map(|u| self.pods.get(u)).map(|s| s.pod.clone()).collect();
         let needed = in_order_of_need(gang, &census, min, &mut members);
-        let excluded: BTreeSet<_> = gang.excluded.keys().cloned().collect();
+        let excluded: BTreeSet<_> = gang.excluded.keys().chain(kept).cloned().collect();
         let flat;
         let terrain = if let Some(terrain) = self.terrain.as_deref() {
             terrain

@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 use super::Cluster;
 use crate::gang::Gang;
 use crate::ids::{GangId, NodeName, PodUid};
-use crate::node_state::NodeState;
 use crate::pod_state::PodState;
 use crate::queue::{Reservation, Turn};
 use crate::refusal::Refusal;
@@ -78,7 +77,9 @@ impl Cluster {
         ends.sort();
         let gone =
             |k: usize| -> BTreeSet<PodUid> { ends.iter().take(k).map(|(.., uid)| uid.clone()).collect() };
-        let fits = |k: usize| self.attempt(&turn.gang, &self.nodes_as_if(&turn.gang, &gone(k)))?.ok();
+        let fits = |k: usize| {
+            self.attempt(&turn.gang, &self.nodes_as_if(&turn.gang, &gone(k)), &BTreeSet::new())?.ok()
+        };
         let (mut low, mut high) = (0, ends.len());
         let mut places = fits(high)?;
         while high.saturating_sub(low) > 1 {
@@ -109,30 +110,28 @@ impl Cluster {
         let there = |c: &&Arc<crate::ledger::Claim>| reservation.nodes.contains(&c.node);
         let gone =
             self.ledger.claims().iter().filter(|(_, c)| there(c)).map(|(uid, _)| uid.clone()).collect();
-        let mut nodes = self.nodes_as_if(&reservation.gang, &gone);
-        nodes.retain(|s| reservation.nodes.contains(&s.node.name));
-        matches!(self.attempt(&reservation.gang, &nodes), Some(Ok(_)))
+        let elsewhere =
+            self.nodes.keys().filter(|name| !reservation.nodes.contains(*name)).cloned().collect();
+        let nodes = self.nodes_as_if(&reservation.gang, &gone);
+        matches!(self.attempt(&reservation.gang, &nodes, &elsewhere), Some(Ok(_)))
     }
 
-    /// Takes the nodes away that a gang must keep free for the one with the reservation.
-    pub(super) fn without_reserved(
-        &self,
-        id: &GangId,
-        mut nodes: Vec<Arc<NodeState>>,
-    ) -> Vec<Arc<NodeState>> {
-        let Some(reservation) = self.reservation.as_deref().filter(|r| r.gang != *id) else { return nodes };
-        let Some(gang) = self.gangs.get(id) else { return nodes };
+    /// The nodes that a gang must leave to the one with the reservation.
+    pub(super) fn reserved_from(&self, id: &GangId) -> BTreeSet<NodeName> {
+        let none = BTreeSet::new();
+        let Some(reservation) = self.reservation.as_deref().filter(|r| r.gang != *id) else { return none };
+        let Some(gang) = self.gangs.get(id) else { return none };
         let earlier = |id: &GangId| self.gangs.get(id).and_then(|g| self.turn(g));
         if self.turn(gang) < earlier(&reservation.gang) {
-            return nodes;
+            return none;
         }
         let members =
             gang.members.iter().filter_map(|uid| self.pods.get(uid)).filter(|s| s.pod.awaits_node());
         let mut members = members.map(|s| &s.pod);
-        if !members.all(|pod| reservation.lets(pod, self.now, self.settings.barrier)) {
-            nodes.retain(|s| !reservation.nodes.contains(&s.node.name));
+        if members.all(|pod| reservation.lets(pod, self.now, self.settings.barrier)) {
+            return none;
         }
-        nodes
+        reservation.nodes.clone()
     }
 }
 

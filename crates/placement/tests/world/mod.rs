@@ -65,7 +65,7 @@ pub struct World {
     pub now: Time,
     pub pods: BTreeMap<PodUid, Pod>,
     pub specs: BTreeMap<GangId, GangSpec>,
-    nodes: BTreeMap<NodeName, Node>,
+    pub nodes: BTreeMap<NodeName, Node>,
     inventories: BTreeMap<NodeName, Inventory>,
     /// Calls on their way to the API server, per pod.
     pub calls: BTreeMap<PodUid, VecDeque<Effect>>,
