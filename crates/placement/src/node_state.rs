@@ -12,7 +12,7 @@ use crate::devices::Devices;
 use crate::extras::{self, Extras, ExtrasSum, Lack};
 use crate::ids::{GpuUuid, Name};
 use crate::inventory::{Health, Inventory};
-use crate::ledger::Account;
+use crate::ledger::{Account, Claim};
 use crate::node::Node;
 use crate::pod::Pod;
 use crate::refusal::Refusal;
@@ -81,6 +81,36 @@ impl NodeState {
             degraded_gpus,
             dirty_gpus,
         }
+    }
+
+    /// The same node, in the same pools, with other parts, and with so much of what is then free kept for others. What its
+    /// device plugin may hand out is known only as long as its GPUs and claims are the same.
+    #[must_use]
+    pub(crate) fn with(
+        &self,
+        node: Arc<Node>,
+        inventory: Option<Arc<Inventory>>,
+        account: Account,
+        promised: Resources,
+    ) -> NodeState {
+        let same = account == self.account && inventory == self.inventory;
+        let mut state = NodeState::new(node, inventory, account, self.purposes.clone());
+        state.devices = self.devices.clone().filter(|_| same);
+        state.keeping(promised)
+    }
+
+    /// The same node without some of its claims.
+    #[must_use]
+    pub(crate) fn without<'c>(
+        &self,
+        claims: impl IntoIterator<Item = &'c Claim>,
+        promised: Resources,
+    ) -> NodeState {
+        let mut account = self.account.clone();
+        for claim in claims.into_iter().filter(|claim| claim.node == self.node.name) {
+            account.less(claim);
+        }
+        self.with(self.node.clone(), self.inventory.clone(), account, promised)
     }
 
     /// The same node with so much of what is free kept for others.

@@ -4,6 +4,7 @@
 
 mod world;
 
+use muster_placement::explain::{Change, changes};
 use muster_placement::gang::{GangSpec, Phase};
 use muster_placement::ids::{GangId, Name, NodeName};
 use muster_placement::pod::{Gate, Pod, PodPhase};
@@ -73,6 +74,9 @@ fn a_gang_of_lower_priority_goes_whole_and_its_room_is_kept() {
     tick(&mut world);
     settle(&mut world);
     assert_eq!(phase(&world, &rival), Phase::Waiting);
+    let view = world.cluster.view();
+    let told = changes(&view, view.gangs.get(&rival).unwrap());
+    assert!(!told.iter().any(|change| matches!(change, Change::Ends { .. })), "promised room: {told:?}");
     let claims = world.cluster.ledger().claims().len();
     assert_eq!(claims, 3, "the promise is no claim: those who leave own theirs until they are gone");
     world.quiesce();

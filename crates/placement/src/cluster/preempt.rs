@@ -235,18 +235,10 @@ impl Cluster {
         for name in changed {
             let place = nodes.binary_search_by(|s| s.node.name.cmp(name)).ok();
             if let Some(state) = place.and_then(|at| nodes.get_mut(at)) {
-                let mut account = state.account.clone();
-                let here = gone.iter().filter_map(|uid| self.ledger.claim(uid)).filter(|c| c.node == *name);
-                for claim in here {
-                    account.less(claim);
-                }
                 let others = self.promises().filter(|p| p.gang != *id && p.priority >= priority);
                 let kept = others.map(|p| p.kept_free(name, &self.ledger, gone));
-                let (node, inventory) = (state.node.clone(), state.inventory.clone());
-                let same = account == state.account;
-                let mut fresh = NodeState::new(node, inventory, account, state.purposes.clone());
-                fresh.devices = state.devices.clone().filter(|_| same);
-                *state = Arc::new(fresh.keeping(kept.fold(Resources::default(), Resources::plus)));
+                let kept = kept.fold(Resources::default(), Resources::plus);
+                *state = Arc::new(state.without(gone.iter().filter_map(|uid| self.ledger.claim(uid)), kept));
             }
         }
         nodes

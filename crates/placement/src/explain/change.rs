@@ -3,6 +3,7 @@
 //! Bounded: of every kind of change so many are tried, the one that costs least first, so that an answer takes
 //! planning times a constant. Nothing here is decided: a change that is named is one after which [`plan`] says yes.
 
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -12,8 +13,9 @@ use super::request::Request;
 use super::{Holder, holder};
 use crate::fleet::Terrain;
 use crate::gang::{Gang, Phase};
-use crate::ids::{GpuUuid, Name, NodeName};
+use crate::ids::{GpuUuid, Name, NodeName, PodUid};
 use crate::inventory::{Health, Inventory};
+use crate::ledger::Claim;
 use crate::level::Nearness;
 use crate::node::Node;
 use crate::node_state::NodeState;
@@ -196,12 +198,8 @@ impl<'v> Trial<'v> {
         let closed = self.view.nodes.iter().enumerate().filter(|(_, state)| self.barred(state));
         let open = closed.filter_map(|(at, state)| {
             let (node, change) = self.open(state)?;
-            let row = NodeState::new(
-                Arc::new(node),
-                state.inventory.clone(),
-                state.account.clone(),
-                state.purposes.clone(),
-            );
+            let row =
+                state.with(Arc::new(node), state.inventory.clone(), state.account.clone(), state.promised);
             (!self.barred(&row)).then_some((at, row, change))
         });
         let works =
@@ -282,13 +280,16 @@ impl<'v> Trial<'v> {
     }
 
     fn holders(&self) -> Vec<(u64, Holder)> {
-        let mut sums = alloc::collections::BTreeMap::<Holder, u64>::new();
+        let mut sums = BTreeMap::<Holder, u64>::new();
         let own = Holder::from(&self.gang.id);
+        // What they leave is promised already.
+        let leaving = self.view.promises.iter().flat_map(|promise| promise.leaving.values().flatten());
+        let leaving: BTreeSet<Holder> = leaving.filter_map(|uid| holder(self.view, uid)).collect();
         for (node, held) in super::holders(self.view) {
             if self.view.node(node.as_str()).is_none_or(|state| self.barred(state)) {
                 continue;
             }
-            for (holder, gpus) in held.into_iter().filter(|(holder, _)| *holder != own) {
+            for (holder, gpus) in held.into_iter().filter(|(h, _)| *h != own && !leaving.contains(h)) {
                 let sum = sums.entry(holder).or_default();
                 *sum = sum.saturating_add(gpus);
             }
@@ -298,18 +299,16 @@ impl<'v> Trial<'v> {
 
     /// The rows of the nodes on which somebody has something, as they are without it.
     fn without(&self, who: &Holder) -> Vec<(usize, NodeState)> {
-        let claims = self.view.claims.iter().filter(|(uid, _)| holder(self.view, uid).as_ref() == Some(who));
-        let mut rows = alloc::collections::BTreeMap::<usize, NodeState>::new();
-        for (_, claim) in claims {
-            let Some(at) = self.view.position(claim.node.as_str()) else { continue };
-            let Some(state) = self.view.nodes.get(at) else { continue };
-            let row = rows.entry(at).or_insert_with(|| NodeState::clone(state));
-            row.account.less(claim);
-        }
-        let derived = |(at, row): (usize, NodeState)| {
-            (at, NodeState::new(row.node, row.inventory, row.account, row.purposes))
+        let theirs = |uid: &PodUid| holder(self.view, uid).as_ref() == Some(who);
+        let claims = self.view.claims.iter().filter(|(uid, _)| theirs(uid)).map(|(_, claim)| claim.as_ref());
+        let claims: Vec<&Claim> = claims.collect();
+        let nodes: BTreeSet<&NodeName> = claims.iter().map(|claim| &claim.node).collect();
+        let row = |name: &NodeName| {
+            let at = self.view.position(name.as_str())?;
+            let state = self.view.nodes.get(at)?;
+            Some((at, state.without(claims.iter().copied(), state.promised)))
         };
-        rows.into_iter().map(derived).collect()
+        nodes.into_iter().filter_map(row).collect()
     }
 }
 
@@ -328,6 +327,5 @@ fn healed(state: &NodeState, at: usize) -> NodeState {
     if let Some(gpu) = inventory.gpus.get_mut(at) {
         gpu.health = Health::Healthy;
     }
-    let (node, account) = (state.node.clone(), state.account.clone());
-    NodeState::new(node, Some(Arc::new(inventory)), account, state.purposes.clone())
+    state.with(state.node.clone(), Some(Arc::new(inventory)), state.account.clone(), state.promised)
 }

@@ -40,7 +40,11 @@ impl Request {
         let mut members: Vec<Arc<Pod>> = pods.map(|state| state.pod.clone()).collect();
         let needed = in_order_of_need(gang, &census, min, &mut members);
         let pvcs_in_use = in_use(&view.pods, &view.pvcs, &members);
-        let excluded = gang.excluded.keys().cloned().collect();
+        // A gang that outranks the one with the reservation is not kept out; then less is said than could be.
+        let kept = view.reservation.as_deref().filter(|r| r.gang != gang.id);
+        let kept = kept.filter(|r| !members.iter().all(|pod| r.lets(pod, view.at, view.settings.barrier)));
+        let kept = kept.into_iter().flat_map(|r| &r.nodes);
+        let excluded = gang.excluded.keys().chain(kept).cloned().collect();
         let needed = needed.min(members.len());
         let placed = || {
             let claims = view.claims.iter();

@@ -7,7 +7,6 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use crate::ids::PodUid;
-use crate::node_state::NodeState;
 use crate::pod::{Membership, Pod};
 use crate::pool::{Strength, rule_for};
 use crate::view::View;
@@ -46,12 +45,6 @@ fn fits(view: &View, pod: &Pod, candidate: &Candidate<'_>) -> bool {
     if rule.is_some_and(|rule| !state.purposes.contains(&rule.purpose)) {
         return false;
     }
-    let mut account = state.account.clone();
-    let claims = candidate.victims.iter().filter_map(|uid| view.claims.get(uid));
-    for claim in claims.filter(|claim| claim.node == state.node.name) {
-        account.less(claim);
-    }
-    let (node, inventory) = (state.node.clone(), state.inventory.clone());
-    let without = NodeState::new(node, inventory, account, state.purposes.clone()).keeping(state.promised);
-    without.room_for(pod).is_ok()
+    let claims = candidate.victims.iter().filter_map(|uid| view.claims.get(uid)).map(AsRef::as_ref);
+    state.without(claims, state.promised).room_for(pod).is_ok()
 }
