@@ -92,7 +92,7 @@ async fn an_explanation_counts_nodes_and_names_who_is_in_the_way() {
     let holder = json!({"namespace": "default", "kind": "Pod", "name": "pod-old", "gpus": 8});
     assert_eq!(obstacle["holders"], json!([holder]));
     let ends =
-        json!({"label": "Ends", "sentence": "It starts when Pod default/pod-old ends, which has 8 GPUs."});
+        json!({"label": "Ends", "sentence": "It has room when Pod default/pod-old ends, which has 8 GPUs."});
     assert!(answer["changes"].as_array().unwrap().contains(&ends), "{answer}");
     assert_eq!(served.json("/api/v1/explain/ml/TFJob/crew").await.0, 404);
 }

@@ -24,7 +24,7 @@ struct Answer<'v> {
     reason: Option<Reason>,
     /// The member that a place is sought for; null while the gang has no pod.
     member: Option<Member<'v>>,
-    /// Single changes after which it would start, each checked by the planner.
+    /// Single changes after which there is room for it, each checked by the planner.
     changes: Vec<ChangeRow>,
     /// Nodes left after each condition, in order.
     funnel: Vec<Step>,

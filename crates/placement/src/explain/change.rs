@@ -1,4 +1,5 @@
-//! The smallest changes after which a waiting gang would start: one thing at a time, each checked by the planner.
+//! The smallest changes after which there is room for a waiting gang: one thing at a time, each checked by the planner.
+//! Whose turn it then is, is the queue's word: an earlier gang may want the same room.
 //!
 //! Bounded: of every kind of change so many are tried, the one that costs least first, so that an answer takes
 //! planning times a constant. Nothing here is decided: a change that is named is one after which [`plan`] says yes.
@@ -30,7 +31,7 @@ const TRIES: usize = 48;
 /// So many of one kind are named.
 const NAMED: usize = 3;
 
-/// One change after which the gang would start.
+/// One change after which there is room for the gang.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// A gang or pod that has GPUs here ends.
@@ -96,32 +97,32 @@ impl Change {
         match self {
             Change::Ends { holder: Holder { namespace, kind, name }, gpus } => {
                 let s = if *gpus == 1 { "" } else { "s" };
-                format!("It starts when {kind} {namespace}/{name} ends, which has {gpus} GPU{s}.")
+                format!("It has room when {kind} {namespace}/{name} ends, which has {gpus} GPU{s}.")
             }
             Change::Heals { node, gpu, fault } => {
-                format!("It starts when GPU {gpu} on {node} is healthy again ({fault}).")
+                format!("It has room when GPU {gpu} on {node} is healthy again ({fault}).")
             }
-            Change::Uncordoned(node) => format!("It starts when {node} is uncordoned."),
+            Change::Uncordoned(node) => format!("It has room when {node} is uncordoned."),
             Change::Untainted { node, taint } => {
-                format!("It starts when the taint {taint} on {node} is gone, or its pods tolerate it.")
+                format!("It has room when the taint {taint} on {node} is gone, or its pods tolerate it.")
             }
             Change::TriedAgain(node) => {
-                format!("It starts when {node} is tried again, which kube-scheduler refused a while ago.")
+                format!("It has room when {node} is tried again, which kube-scheduler refused a while ago.")
             }
             Change::OutsidePools(purpose) => {
-                format!("It starts if it may use nodes outside the pools for {purpose}.")
+                format!("It has room if it may use nodes outside the pools for {purpose}.")
             }
             Change::Apart { level } => {
-                format!("It starts if it prefers one {level} instead of requiring it.")
+                format!("It has room if it prefers one {level} instead of requiring it.")
             }
             Change::FewerMembers { from, to } => {
-                format!("It starts with a minimum of {to} members instead of {from}.")
+                format!("It has room with a minimum of {to} members instead of {from}.")
             }
         }
     }
 }
 
-/// The changes after which a gang that waits would start, those that cost others nothing first.
+/// The changes after which there is room for a gang that waits, those that cost others nothing first.
 pub fn changes(view: &View, gang: &Gang) -> Vec<Change> {
     let Some(trial) = Trial::new(view, gang) else { return Vec::new() };
     let mut changes = Vec::new();
