@@ -109,7 +109,7 @@ fn one(seeds: &[(u8, u8, u8, u8)], nodes: usize, members: u64, each: u64) -> Res
     let (cluster, victims) = world(seeds, nodes);
     let fit = |gone: &BTreeSet<PodUid>| fits(&cluster, nodes, gone, members, each);
     let best = by_trying_all(&victims, |gone| fit(gone).is_some());
-    let found = choose(victims.clone(), fit);
+    let found = choose(victims.clone(), nodes, fit);
     prop_assert_eq!(best.is_some(), found.is_some());
     let (Some(best), Some(found)) = (best, found) else { return Ok(()) };
     let (level, pods) = cost(&victims, &found);

@@ -18,30 +18,22 @@ use crate::refusal::Refusal;
 use crate::resources::Resources;
 use crate::time::{Span, Time};
 
-/// Gangs for which victims are sought in one tick; the others have their turn at the next.
-const SEARCHES_PER_TICK: usize = 4;
-
 impl Cluster {
-    /// Ends promises that are over, and makes new ones.
+    /// Ends promises that are over, and seeks victims for one gang: a search takes many plans, so the others have their
+    /// turn at the next ticks.
     pub(super) fn preempt(&mut self, now: Time, effects: &mut Vec<Effect>) {
         self.preemptions.expire(now);
         self.review_promises(now, effects);
         let allowed = self.settings.preemption;
-        if !allowed.enabled {
+        if !allowed.enabled || self.preemptions.rate() >= allowed.evictions_per_minute {
             return;
         }
-        let mut searches = 0usize;
-        for turn in self.preemptors() {
-            if searches >= SEARCHES_PER_TICK || self.preemptions.rate() >= allowed.evictions_per_minute {
-                return;
-            }
-            searches = searches.saturating_add(1);
-            if let Some(choice) = self.search(&turn, now) {
-                self.promise(&turn, choice, now, effects);
-            } else {
-                let state = (self.capacity, self.preemptions.claims);
-                self.preemptions.tried.insert(turn.gang, state);
-            }
+        let Some(turn) = self.preemptors().into_iter().next() else { return };
+        if let Some(choice) = self.search(&turn, now) {
+            self.promise(&turn, choice, now, effects);
+        } else {
+            let state = (self.capacity, self.preemptions.claims);
+            self.preemptions.tried.insert(turn.gang, state);
         }
     }
 
@@ -72,7 +64,7 @@ impl Cluster {
         if leaving.is_empty() && victims.is_empty() {
             return None;
         }
-        choose(victims, |pods| {
+        choose(victims, self.nodes.len(), |pods| {
             let gone = leaving.union(pods).cloned().collect();
             let nodes = self.nodes_as_if(&turn.gang, &gone);
             self.attempt(&turn.gang, &nodes, &BTreeSet::new())?.ok()

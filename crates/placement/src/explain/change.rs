@@ -26,8 +26,10 @@ use crate::pool::{PoolRule, Strength, rule_for};
 use crate::taint::untolerated;
 use crate::view::View;
 
-/// So many changes of one kind are tried.
-const TRIES: usize = 48;
+/// So many changes of one kind are tried, fewer where nodes are many: somebody waits for the answer.
+const TRIES: (usize, usize) = (6, 48);
+/// Looks at a node that one kind of change may cost.
+const LOOKS: usize = 100_000;
 /// So many of one kind are named.
 const NAMED: usize = 3;
 
@@ -179,6 +181,11 @@ impl<'v> Trial<'v> {
         self.fits(&nodes, &self.view.settings.rules, &self.request)
     }
 
+    fn tries(&self) -> usize {
+        let (least, most) = TRIES;
+        LOOKS.checked_div(self.view.nodes.len()).unwrap_or(most).clamp(least, most)
+    }
+
     /// Nodes that no member may use whatever is free; a change there changes nothing.
     fn barred(&self, state: &NodeState) -> bool {
         self.request.members.iter().all(|pod| state.excludes(pod))
@@ -186,7 +193,7 @@ impl<'v> Trial<'v> {
 
     fn heals(&self) -> Vec<Change> {
         let sick = self.view.nodes.iter().enumerate().filter(|(_, state)| !self.barred(state));
-        let sick = sick.filter_map(|(at, state)| Some((at, state, first_sick(state)?))).take(TRIES);
+        let sick = sick.filter_map(|(at, state)| Some((at, state, first_sick(state)?))).take(self.tries());
         let healed = sick.filter(|(at, state, (gpu, _))| self.fits_with([(*at, healed(state, *gpu))]));
         let change = |(_, state, (gpu, fault)): (usize, &Arc<NodeState>, (usize, Name))| {
             Some(Change::Heals { node: state.node.name.clone(), gpu: state.uuid(gpu)?, fault })
@@ -203,8 +210,9 @@ impl<'v> Trial<'v> {
                 state.with(Arc::new(node), state.inventory.clone(), state.account.clone(), state.promised);
             (!self.barred(&row)).then_some((at, row, change))
         });
-        let works =
-            open.take(TRIES).filter_map(|(at, row, change)| self.fits_with([(at, row)]).then_some(change));
+        let works = open
+            .take(self.tries())
+            .filter_map(|(at, row, change)| self.fits_with([(at, row)]).then_some(change));
         works.take(NAMED).collect()
     }
 
@@ -229,7 +237,7 @@ impl<'v> Trial<'v> {
             request.excluded.remove(node);
             self.fits(&self.view.nodes, &self.view.settings.rules, &request)
         };
-        let left_out = self.gang.excluded.keys().take(TRIES).filter(|node| fits_with(node));
+        let left_out = self.gang.excluded.keys().take(self.tries()).filter(|node| fits_with(node));
         left_out.take(NAMED).cloned().map(Change::TriedAgain).collect()
     }
 
@@ -276,7 +284,7 @@ impl<'v> Trial<'v> {
         let mut holders: Vec<(u64, Holder)> = self.holders();
         holders.sort();
         let works =
-            holders.into_iter().take(TRIES).filter(|(_, holder)| self.fits_with(self.without(holder)));
+            holders.into_iter().take(self.tries()).filter(|(_, holder)| self.fits_with(self.without(holder)));
         works.map(|(gpus, holder)| Change::Ends { holder, gpus }).take(NAMED).collect()
     }
 

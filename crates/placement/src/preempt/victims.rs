@@ -14,8 +14,12 @@ use crate::ids::{NodeName, PodUid};
 use crate::planner::Placement;
 use crate::time::CreatedAt;
 
-/// Plans made for one choice at most; the rest of the victims are then taken as needed.
-const TRIES: u32 = 1_000;
+/// Looks at a node that one choice may cost; the rest of the victims are then taken as needed. Every plan looks at all
+/// nodes, and the writer of the state waits for the choice.
+const LOOKS: usize = 1 << 18;
+
+/// Plans made for one choice at most; where nodes are many so many at least, or victims would go who are not needed.
+const TRIES: (usize, usize) = (64, 1_000);
 
 /// Somebody who can be sent away: a gang, a pod of no gang, or a member that its gang can do without.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,13 +54,16 @@ pub struct Choice {
 }
 
 /// The choice with least damage; `None` if the gang does not fit even without all of them. `fits` plans the gang as
-/// if these pods were not there.
+/// if these pods were not there, on so many nodes.
 pub fn choose(
     mut victims: Vec<Victim>,
+    nodes: usize,
     fits: impl FnMut(&BTreeSet<PodUid>) -> Option<Vec<Placement>>,
 ) -> Option<Choice> {
     victims.sort_by(|a, b| weight(a).cmp(&weight(b)).then_with(|| (a.turn, &a.pods).cmp(&(b.turn, &b.pods))));
-    let mut search = Search { victims: &victims, fits, tries: 0 };
+    let (least, most) = TRIES;
+    let tries_left = LOOKS.checked_div(nodes).unwrap_or(most).clamp(least, most);
+    let mut search = Search { victims: &victims, fits, tries_left };
     if let Some(placements) = search.without(&BTreeSet::new()) {
         return Some(Choice { pods: BTreeMap::new(), parties: 0, placements });
     }
@@ -103,13 +110,13 @@ fn damage(victims: &[Victim], set: &Set) -> Damage {
 struct Search<'v, F> {
     victims: &'v [Victim],
     fits: F,
-    tries: u32,
+    tries_left: usize,
 }
 
 impl<F: FnMut(&BTreeSet<PodUid>) -> Option<Vec<Placement>>> Search<'_, F> {
     /// Plans the gang as if a set of victims had gone.
     fn without(&mut self, set: &Set) -> Option<Vec<Placement>> {
-        self.tries = self.tries.saturating_add(1);
+        self.tries_left = self.tries_left.saturating_sub(1);
         let pods = set.iter().filter_map(|at| self.victims.get(*at)).flat_map(|v| v.pods.keys().cloned());
         (self.fits)(&pods.collect())
     }
@@ -177,7 +184,7 @@ impl<F: FnMut(&BTreeSet<PodUid>) -> Option<Vec<Placement>>> Search<'_, F> {
         order.sort_by_key(|at| (self.victims.get(*at).is_none_or(|v| !v.core), Reverse(*at)));
         let mut open: Vec<Vec<usize>> = [order].to_vec();
         while let Some(part) = open.pop() {
-            if self.tries >= TRIES {
+            if self.tries_left == 0 {
                 break;
             }
             let rest = self.whole(set.iter().copied().filter(|at| !part.contains(at)).collect());
