@@ -8,7 +8,7 @@ use muster_placement::explain::{Change, changes};
 use muster_placement::gang::{GangSpec, Phase};
 use muster_placement::ids::{GangId, Name, NodeName};
 use muster_placement::pod::{Gate, Pod, PodPhase};
-use muster_placement::preempt::Allowance;
+use muster_placement::preempt::{Allowance, Eviction};
 use muster_placement::tenure::Tenure;
 use muster_placement::time::Span;
 use muster_placement::{Effect, Event, News, Refusal, Settings};
@@ -83,6 +83,31 @@ fn a_gang_of_lower_priority_goes_whole_and_its_room_is_kept() {
     assert_eq!(phase(&world, &high), Phase::Placed);
     assert!(world.cluster.view().promises.is_empty());
     assert_eq!(phase(&world, &low), Phase::Waiting, "made anew by its controller, it waits whole");
+}
+
+/// The answer to the last eviction may come after everybody has gone and the preemptor has its place.
+#[test]
+fn who_was_sent_away_hears_of_it_though_all_is_over() {
+    let mut world = World::new(2);
+    let low = world.submit(4, 2, 0, true, 0);
+    settle(&mut world);
+    let high = world.submit(1, 4, 0, true, 5);
+    tick(&mut world);
+    let victims: Vec<_> = world.calls.values().flatten().cloned().collect();
+    let evict = victims.into_iter().find_map(|e| match e {
+        Effect::Evict { gang, number, victims } => Some((gang, number, victims)),
+        _ => None,
+    });
+    let (gang, number, victims) = evict.unwrap();
+    for victim in victims {
+        world.pods.remove(&victim.uid);
+        world.tell(Event::PodGone(victim.uid.clone()));
+    }
+    assert!(matches!(phase(&world, &high), Phase::Released(_)));
+    let before = world.log.len();
+    world.tell(Event::EvictOutcome(gang, number, Eviction::Done));
+    let told = |log: &String| log.contains("Preempted") && log.contains(low.name.as_str());
+    assert_eq!(world.log.iter().skip(before).filter(|log| told(log)).count(), 1);
 }
 
 #[test]

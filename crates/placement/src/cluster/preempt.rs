@@ -11,6 +11,7 @@ use crate::effect::{Effect, News};
 use crate::gang::Phase;
 use crate::ids::{Epoch, GangId, NodeName, PodUid};
 use crate::node_state::NodeState;
+use crate::pod::Pod;
 use crate::preempt::victims::{Choice, choose};
 use crate::preempt::{Eviction, Promise};
 use crate::queue::Turn;
@@ -90,7 +91,7 @@ impl Cluster {
             }
         }
         let victims: BTreeSet<PodUid> = choice.pods.into_keys().collect();
-        let pods: Vec<_> =
+        let pods: Vec<Arc<Pod>> =
             victims.iter().filter_map(|uid| self.pods.get(uid)).map(|s| s.pod.clone()).collect();
         let promise = Promise {
             gang: turn.gang.clone(),
@@ -109,6 +110,9 @@ impl Cluster {
             self.touch(node);
         }
         if !pods.is_empty() {
+            let gang = |pod: &Arc<Pod>| self.pods.get(&pod.uid)?.gang.clone();
+            let to_tell = pods.iter().filter_map(|pod| Some((gang(pod)?, pod.uid.clone()))).collect();
+            self.preemptions.to_tell.insert(number, to_tell);
             self.preemptions.count(now, number, pods.len() as u64);
             effects.push(Effect::Evict { gang: turn.gang.clone(), number, victims: pods });
         }
@@ -155,24 +159,18 @@ impl Cluster {
         effects: &mut Vec<Effect>,
     ) {
         let promise = self.preemptions.promises.get(id).filter(|p| p.number == number).cloned();
+        let to_tell = self.preemptions.to_tell.remove(&number).unwrap_or_default();
         match outcome {
             Eviction::Done => {
+                let news = || News::Preempted(id.clone());
+                effects.extend(to_tell.into_iter().map(|(gang, pod)| Effect::Tell {
+                    gang,
+                    pod,
+                    news: news(),
+                }));
                 let Some(promise) = promise else { return };
                 let until =
                     self.patience_with(promise.leaving.values().flatten().chain(&promise.victims), now);
-                let gangs = promise
-                    .victims
-                    .iter()
-                    .filter_map(|uid| self.pods.get(uid))
-                    .filter_map(|s| s.gang.clone());
-                for gang in gangs.collect::<BTreeSet<GangId>>() {
-                    let pod = self.gangs.get(&gang).and_then(|g| g.members.first()).cloned();
-                    effects.extend(pod.map(|pod| Effect::Tell {
-                        gang,
-                        pod,
-                        news: News::Preempted(id.clone()),
-                    }));
-                }
                 let promise = Promise { evicted: true, until, ..(*promise).clone() };
                 self.preemptions.promises.insert(id.clone(), Arc::new(promise));
             }

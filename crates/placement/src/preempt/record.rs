@@ -27,6 +27,9 @@ pub(crate) struct Preemptions {
     pub(crate) tried: BTreeMap<GangId, (u64, u64)>,
     /// Rises with every claim: somebody may be there who was not before.
     pub(crate) claims: u64,
+    /// Gangs that are told once their evictions are certain, each with a pod to hang the news on: by then the promise, its
+    /// victims and even their gangs may be gone.
+    pub(crate) to_tell: BTreeMap<Epoch, BTreeMap<GangId, PodUid>>,
     /// Evictions within the last minute: when, for which promise, how many pods.
     evicted: VecDeque<(Time, Epoch, u64)>,
 }
